@@ -1,0 +1,534 @@
+"""The configuration of a run: frozen dataclasses, presets, and their round trip through YAML.
+
+Names are Keras' own wherever Keras has one. Every field carries its range; a value outside, an
+unknown key or a wrong type is refused in one line. This module does not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
+from keras_ganaccel.files import atomic_open
+
+
+def _option(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    open_high: bool = False,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with the range or the choices of its values."""
+    interval = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
+    metadata = {
+        "low": low,
+        "high": high,
+        "open_low": open_low,
+        "open_high": open_high,
+        "choices": choices,
+        "interval": interval.replace("None", "∞"),
+    }
+    return field(default=default, metadata=metadata)
+
+
+AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
+OBJECTIVES = (
+    "relativistic", "non_saturating", "hinge", "least_squares", "wasserstein", "minimax",
+)  # fmt: skip
+FILTERS = (
+    "teacher_agreement", "confidence_band", "discriminator", "density_ratio", "near_duplicates",
+)  # fmt: skip
+SOURCES = ("gan", "pca_gaussian", "smote", "mixup")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the data come from and how they are read.
+
+    Args:
+        source: ``"digits"``, ``"keras:NAME"``, ``"tfds:NAME"``, or a path.
+        image_size: ``(height, width)`` to resize to; None keeps the size of arrays and takes the
+            median size of image folders.
+        labels_per_class: Rows per class to keep for training and validation; None keeps all.
+        unlabelled: Path of further samples without labels.
+        value_range: The raw values that mean black and white; None finds them.
+        skip_corrupt: Leave out unreadable images instead of refusing the folder.
+    """
+
+    source: str = "digits"
+    image_size: tuple[int, int] | None = _option(None, low=4, high=1024)
+    labels_per_class: int | None = _option(None, low=2)
+    unlabelled: str | None = None
+    value_range: tuple[float, float] | None = None
+    skip_corrupt: bool = False
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """The conditional GAN and its training.
+
+    Args:
+        enabled: False is the same journey without generated data.
+        generator: ``"residual"`` (free of normalisation), ``"transposed"`` or ``"subpixel"``
+            (class-conditional batch norm).
+        discriminator: ``"residual"`` or ``"convolutional"``; both without batch norm.
+        spectral_norm: Divide every discriminator kernel by its largest singular value.
+        latent_dim: Length of the noise vector.
+        width: Channels at full resolution; deeper blocks have more.
+        objective: The adversarial loss.
+        learning_rate: Adam's, for both networks.
+        beta_1: Adam's, for both networks.
+        beta_2: Adam's, for both networks.
+        steps: Generator updates.
+        batch_size: Samples per step over all replicas.
+        discriminator_steps: Discriminator updates per generator update.
+        r1_weight: Weight of the gradient penalty on real samples.
+        r2_weight: Weight of the gradient penalty on generated samples.
+        penalty_interval: Steps between two evaluations of the penalties.
+        augmentation: DiffAugment policies, out of translation, cutout, colour, flip.
+        adaptive_augmentation: Adjust the strength of the augmentation to the overfitting.
+        ema_half_life: Samples after which an old generator weight counts half in the average.
+        shared_generator_pass: One generator pass serves both updates.
+        precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
+        steps_per_execution: Steps per call into TensorFlow.
+        evaluate_every: Steps between KID measurements on validation data; 0 for none.
+        checkpoint_every: Steps between checkpoints.
+    """
+
+    enabled: bool = True
+    generator: str = _option("residual", choices=("residual", "transposed", "subpixel"))
+    discriminator: str = _option("residual", choices=("residual", "convolutional"))
+    spectral_norm: bool = False
+    latent_dim: int = _option(64, low=1, high=4096)
+    width: int = _option(64, low=4, high=1024)
+    objective: str = _option("relativistic", choices=OBJECTIVES)
+    learning_rate: float = _option(2e-4, low=0, high=1, open_low=True)
+    beta_1: float = _option(0.0, low=0, high=1, open_high=True)
+    beta_2: float = _option(0.99, low=0, high=1, open_high=True)
+    steps: int = _option(2500, low=1)
+    batch_size: int = _option(64, low=2, high=65536)
+    discriminator_steps: int = _option(1, low=1, high=16)
+    r1_weight: float = _option(1.0, low=0)
+    r2_weight: float = _option(1.0, low=0)
+    penalty_interval: int = _option(4, low=1, high=64)
+    augmentation: tuple[str, ...] = _option(("translation",), choices=AUGMENTATIONS)
+    adaptive_augmentation: bool = False
+    ema_half_life: int = _option(5000, low=0)
+    shared_generator_pass: bool = False
+    precision: str = _option("auto", choices=("auto", "float32", "mixed_bfloat16"))
+    steps_per_execution: int = _option(20, low=1, high=1000)
+    evaluate_every: int = _option(500, low=0)
+    checkpoint_every: int = _option(500, low=1)
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The pool of generated samples.
+
+    Args:
+        source: Where the samples come from.
+        size: Samples kept after filtering.
+        filters: Applied in this order.
+        generated_fraction: Share of generated samples in the mixed stream.
+        generated_weight: Sample weight of a generated sample (a real one has 1).
+    """
+
+    source: str = _option("gan", choices=SOURCES)
+    size: int = _option(5000, low=16)
+    filters: tuple[str, ...] = _option(("teacher_agreement",), choices=FILTERS)
+    generated_fraction: float = _option(0.5, low=0, high=1, open_high=True)
+    generated_weight: float = _option(1.0, low=0, high=1)
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The ensemble that the student learns from.
+
+    Args:
+        members: Out of ``"svm"``, ``"extra_trees"``, and architectures of `build_classifier`.
+        size: Size of the Keras members.
+        steps: Optimiser steps of each Keras member.
+    """
+
+    members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
+    size: str = _option("base", choices=("tiny", "small", "base"))
+    steps: int = _option(1500, low=1)
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The small classifier and how it is trained.
+
+    Args:
+        architecture: Name of a structure of `build_classifier`.
+        size: Its size.
+        activation: ``"relu"`` or ``"relu6"``.
+        steps: Optimiser steps of the final training.
+        batch_size: Samples per step over all replicas.
+        optimizer: Name of a Keras optimizer.
+        learning_rate: Its first learning rate.
+        schedule: ``"cosine"`` or ``"constant"``.
+        loss: ``"crossentropy"``; with distillation it is weighed against the teacher's loss.
+        label_smoothing: Of the cross-entropy.
+        temperature: Softens teacher and student when distilling (Hinton).
+        alpha: Weight of the labels' loss; the teacher's has ``1 - alpha``.
+        augmentation: Out of shift, flip, cutout, mixup, cutmix.
+    """
+
+    architecture: str = "separable"
+    size: str = _option("tiny", choices=("tiny", "small", "base"))
+    activation: str = _option("relu", choices=("relu", "relu6"))
+    steps: int = _option(3000, low=1)
+    batch_size: int = _option(64, low=1, high=65536)
+    optimizer: str = "adam"
+    learning_rate: float = _option(3e-3, low=0, high=10, open_low=True)
+    schedule: str = _option("cosine", choices=("cosine", "constant"))
+    loss: str = _option("crossentropy", choices=("crossentropy",))
+    label_smoothing: float = _option(0.0, low=0, high=1, open_high=True)
+    temperature: float = _option(2.0, low=0, high=100, open_low=True)
+    alpha: float = _option(0.2, low=0, high=1)
+    augmentation: tuple[str, ...] = _option(
+        ("shift", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
+    )
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """The comparison that decides whether generated data are used.
+
+    Args:
+        pairs: Paired seeds and folds.
+        steps: Optimiser steps per arm and pair.
+        confidence: Of the interval that must lie above zero.
+        headroom_check: Before a GAN is trained, look whether a transfer set can help at all.
+        generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
+    """
+
+    pairs: int = _option(5, low=5, high=100)
+    steps: int = _option(1000, low=1)
+    confidence: float = _option(0.95, low=0.5, high=1, open_low=True, open_high=True)
+    headroom_check: bool = True
+    generate_anyway: bool = False
+
+
+@dataclass(frozen=True)
+class CompressionConfig:
+    """Pruning, clustering and quantization of the student.
+
+    Args:
+        technique: How `student_pruned_int8` is made.
+        sparsity: Share of kernel elements that become zero.
+        schedule: ``"polynomial"`` or ``"constant"`` pruning.
+        number_of_clusters: Distinct values per kernel when clustering.
+        steps: Optimiser steps of each fine-tuning.
+        learning_rate: Adam's, while fine-tuning.
+        calibration_samples: Training samples that set the integer ranges.
+    """
+
+    technique: str = _option("pqat", choices=("prune", "qat", "pqat"))
+    sparsity: float = _option(0.5, low=0, high=1, open_high=True)
+    schedule: str = _option("polynomial", choices=("polynomial", "constant"))
+    number_of_clusters: int = _option(16, low=2, high=256)
+    steps: int = _option(600, low=1)
+    learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
+    calibration_samples: int = _option(300, low=1)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The user's own student, instead of ours.
+
+    Args:
+        path: A ``.keras`` file.
+        reinitialize: Start from new weights instead of fine-tuning those of the file.
+        input_range: What the model takes, if not [0, 1].
+        from_logits: Whether it returns logits; None looks at the last layer.
+        allow_unsafe: Load a file that holds code (lambda layers).
+    """
+
+    path: str | None = None
+    reinitialize: bool = False
+    input_range: tuple[float, float] | None = None
+    from_logits: bool | None = None
+    allow_unsafe: bool = False
+
+
+@dataclass(frozen=True)
+class ReuseConfig:
+    """What an earlier run made and this one takes over.
+
+    Args:
+        generator: A ``generator.keras`` file; no GAN is trained.
+        pool: A pool folder; nothing is generated.
+    """
+
+    generator: str | None = None
+    pool: str | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run computes.
+
+    Args:
+        preset: The preset that it started from.
+        seed: Of every random choice but the test split.
+        strategy: ``"auto"``, ``"cpu:N"``, ``"mirrored"`` or ``"multiworker"``.
+        data: See `DataConfig`; likewise the others.
+    """
+
+    preset: str = _option("default", choices=("quick", "default", "best"))
+    seed: int = _option(0, low=0, high=2**31 - 1)
+    strategy: str = "auto"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    reuse: ReuseConfig = ReuseConfig()
+    gan: GanConfig = GanConfig()
+    pool: PoolConfig = PoolConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    gate: GateConfig = GateConfig()
+    compression: CompressionConfig = CompressionConfig()
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
+    {
+        "quick": {
+            "gan.steps": 300,
+            "gan.evaluate_every": 150,
+            "gan.checkpoint_every": 150,
+            "pool.size": 1000,
+            "teacher.members": ("svm", "extra_trees", "convnet"),
+            "teacher.steps": 300,
+            "student.steps": 600,
+            "gate.steps": 150,
+            "gate.generate_anyway": True,
+            "compression.steps": 200,
+        },
+        "default": {},
+        "best": {
+            "gan.steps": 20000,
+            "pool.size": 50000,
+            "teacher.members": ("svm", "extra_trees", "convnet", "convnet", "resnet8", "resnet8"),
+            "teacher.steps": 4000,
+            "student.steps": 12000,
+            "gate.pairs": 10,
+            "gate.steps": 4000,
+            "compression.steps": 4000,
+        },
+    }
+)
+
+
+def preset(name: str = "default") -> RunConfig:
+    """Returns the configuration of a preset: ``"quick"``, ``"default"`` or ``"best"``.
+
+    Raises:
+        InvalidInputError: The name is unknown.
+
+    Example:
+        >>> preset("quick").gan.steps < preset().gan.steps
+        True
+    """
+    if name not in PRESETS:
+        raise InvalidInputError(f"Unknown preset. Received: {name!r}. {nearest(name, PRESETS)}")
+    return with_values(RunConfig(preset=name), PRESETS[name])
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Returns a copy with some values replaced, checked like everything else.
+
+    Args:
+        config: The configuration to start from.
+        values: Dotted names (``"gan.steps"``) and their new values.
+
+    Raises:
+        InvalidInputError: A name is unknown, or a value has the wrong type or range.
+
+    Example:
+        >>> with_values(preset(), {"gan.steps": 10}).gan.steps
+        10
+    """
+    for name, value in values.items():
+        config = _replace(config, name.split("."), value, name)
+    return config
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Reads ``key=value`` words of a command line, the values in YAML's notation.
+
+    Example:
+        >>> parse_settings(["gan.steps=10", "gan.augmentation=[cutout]"])
+        {'gan.steps': 10, 'gan.augmentation': ['cutout']}
+    """
+    values = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            raise InvalidInputError(
+                f"`--set` takes key=value. Received: {setting!r}. Write for example gan.steps=500."
+            )
+        try:
+            values[name.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InvalidInputError(
+                f"The value of `--set {name}` cannot be read. Received: {text!r}. "
+                "Write a number, a word, or a list such as [a, b]."
+            ) from None
+    return values
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Returns the configuration as nested plain values (lists for tuples), fit for YAML or JSON."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """Builds a configuration from nested values; what is not given is the named preset's.
+
+    Raises:
+        InvalidInputError: A key is unknown, or a value has the wrong type or range.
+    """
+    if not isinstance(values, Mapping):
+        raise InvalidInputError(
+            f"A configuration must be a mapping. Received: {type(values).__name__}. "
+            "Write `key: value` lines."
+        )
+    flat: dict[str, Any] = {}
+    sections = {item.name for item in dataclasses.fields(RunConfig) if _is_section(item.name)}
+    for key, value in values.items():
+        if key in sections and isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": item for inner, item in value.items()})
+        elif key != "preset":
+            flat[str(key)] = value
+    return with_values(preset(str(values.get("preset", "default"))), flat)
+
+
+def save_config(config: RunConfig, path: str | Path) -> None:
+    """Writes the configuration as YAML, atomically."""
+    with atomic_open(path, "w") as file:
+        yaml.safe_dump(to_dict(config), file, sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Reads a configuration that `save_config` or a person wrote (YAML, and so JSON too).
+
+    Raises:
+        MissingFileError: The file cannot be read.
+        InvalidInputError: It is no configuration.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise MissingFileError(
+            f"The configuration cannot be read. Received: {str(path)!r}. Name a YAML file."
+        ) from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise InvalidInputError(
+            f"The configuration is not valid YAML{line}. Received: {str(path)!r}. Mend the file."
+        ) from None
+    return from_dict(values if values is not None else {})
+
+
+def _is_section(name: str) -> bool:
+    return dataclasses.is_dataclass(_hints(RunConfig).get(name))
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _replace(config: Any, path: list[str], value: Any, full_name: str) -> Any:
+    fields = {item.name: item for item in dataclasses.fields(config)}
+    if path[0] not in fields:
+        names = [full_name.rpartition(".")[0] + "." + name for name in fields]
+        known = [name.removeprefix(".") for name in names]
+        raise InvalidInputError(
+            f"Unknown configuration key. Received: {full_name!r}. {nearest(full_name, known)}"
+        )
+    hint = _hints(type(config))[path[0]]
+    if dataclasses.is_dataclass(hint):
+        if len(path) == 1:
+            raise InvalidInputError(
+                f"`{full_name}` is a group of values. Received: {value!r}. "
+                f"Set one of them, such as {full_name}.{dataclasses.fields(hint)[0].name}."
+            )
+        inner = _replace(getattr(config, path[0]), path[1:], value, full_name)
+        return dataclasses.replace(config, **{path[0]: inner})
+    if len(path) > 1:
+        raise InvalidInputError(
+            f"Unknown configuration key. Received: {full_name!r}. "
+            f"`{full_name.rpartition('.')[0]}` is a single value."
+        )
+    checked = _checked(full_name, value, hint, fields[path[0]].metadata)
+    return dataclasses.replace(config, **{path[0]: checked})
+
+
+def _checked(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
+    """Converts a value to the type of its field and checks its range."""
+    arguments = typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(item for item in arguments if item is not type(None))
+        return _checked(name, value, hint, limits)
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, str) or not isinstance(value, (list, tuple)):
+            raise _wrong_type(name, "a list", value)
+        inner = typing.get_args(hint)
+        if inner[-1] is not Ellipsis and len(inner) != len(value):
+            raise _wrong_type(name, f"a list of {len(inner)}", value)
+        return tuple(_checked(name, item, inner[0], limits) for item in value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = float(value)
+    # YAML reads 1e-4 (no dot) as a string.
+    if hint is float and isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise _wrong_type(name, "a number", value) from None
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise _wrong_type(name, kinds[hint], value)
+    _check_range(name, value, limits)
+    return value
+
+
+def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    choices = limits.get("choices")
+    if choices and value not in choices:
+        raise InvalidInputError(
+            f"Unknown value of `{name}`. Received: {value!r}. {nearest(str(value), choices)}"
+        )
+    low, high = limits.get("low"), limits.get("high")
+    below = low is not None and (value < low or (limits["open_low"] and value == low))
+    above = high is not None and (value > high or (limits["open_high"] and value == high))
+    if below or above or value != value:
+        raise InvalidInputError(
+            f"`{name}` must be in {limits['interval']}. Received: {value!r}. Choose a value inside."
+        )
+
+
+def _wrong_type(name: str, expected: str, value: Any) -> InvalidInputError:
+    return InvalidInputError(f"`{name}` must be {expected}. Received: {value!r}. Change its value.")

@@ -1,0 +1,1 @@
+"""Labelled data: loading, auditing, splitting, and bringing it into the range that models take."""

@@ -1,0 +1,77 @@
+"""The errors of the package: one base class, and each also is the builtin that it resembles.
+
+The message is always one line: what was wrong, what was received, what to do. The command line
+prints exactly that line and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanAccelError(Exception):
+    """Base class of everything that this package raises on purpose."""
+
+    exit_code = 1
+
+
+class InvalidInputError(GanAccelError, ValueError):
+    """An argument, option, array or file does not fit."""
+
+    exit_code = 2
+
+
+class MissingFileError(InvalidInputError, FileNotFoundError):
+    """A file or folder that was named does not exist or cannot be read."""
+
+
+class UnsafeModelError(InvalidInputError):
+    """A model file holds code (a lambda) that would run when it is loaded."""
+
+
+class MissingExtraError(InvalidInputError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+class UnsupportedLayerError(InvalidInputError, TypeError):
+    """A layer or operation cannot be carried over to another framework or format."""
+
+
+class RunFailedError(GanAccelError, RuntimeError):
+    """Training or another stage could not be brought to a good end."""
+
+
+class CheckpointError(GanAccelError, OSError):
+    """No usable checkpoint was found where one is needed."""
+
+
+class EquivalenceError(GanAccelError, ArithmeticError):
+    """Two models that must compute the same do not."""
+
+
+class VerificationError(GanAccelError, AssertionError):
+    """An exported artefact does not keep what was promised of it."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Ends an error message with the nearest known name, or with all of them.
+
+    Args:
+        name: What was received.
+        options: The names that exist.
+
+    Returns:
+        A sentence such as ``"Did you mean 'default'?"``.
+
+    Example:
+        >>> nearest("defualt", ["quick", "default", "best"])
+        "Did you mean 'default'?"
+        >>> nearest("zzz", ["quick", "default"])
+        "Choose one of 'default', 'quick'."
+    """
+    known = sorted(options)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return "Choose one of " + ", ".join(repr(option) for option in known) + "."

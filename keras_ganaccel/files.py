@@ -1,0 +1,63 @@
+"""Files that are never half-written: each is made beside its place and renamed into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_open(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
+    """Opens a file for writing that appears under its name only when it is complete.
+
+    Args:
+        path: Where the file shall be. Its folder must exist.
+        mode: ``"wb"`` or ``"w"`` (UTF-8).
+
+    Yields:
+        The open temporary file, in the same folder. After an error it is removed.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], Any]) -> None:
+    """Lets `save` write a file beside its place, with the same ending, and renames it into place.
+
+    Args:
+        path: Where the file shall be. Its folder must exist.
+        save: Called with the temporary path, such as ``model.save``.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON, atomically; NaN and infinities are refused."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    with atomic_open(path, "w") as file:
+        file.write(text)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file's bytes in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
