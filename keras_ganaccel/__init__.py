@@ -17,8 +17,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.version import __version__
 
 _EXPORTS = {
-    "AccelerationResult": "accelerate",
-    "accelerate": "accelerate",
+    "AccelerationResult": "journey.result",
+    "accelerate": "journey.accelerate",
     "RunConfig": "config",
     "preset": "config",
     "load_config": "config",

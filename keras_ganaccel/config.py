@@ -7,6 +7,7 @@ unknown key or a wrong type is refused in one line. This module does not import 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -462,10 +463,9 @@ def _hints(cls: type) -> dict[str, Any]:
 def _replace(config: Any, path: list[str], value: Any, full_name: str) -> Any:
     fields = {item.name: item for item in dataclasses.fields(config)}
     if path[0] not in fields:
-        names = [full_name.rpartition(".")[0] + "." + name for name in fields]
-        known = [name.removeprefix(".") for name in names]
         raise InvalidInputError(
-            f"Unknown configuration key. Received: {full_name!r}. {nearest(full_name, known)}"
+            f"Unknown configuration key. Received: {full_name!r}. "
+            f"{_nearest_key(full_name, sorted(fields))}"
         )
     hint = _hints(type(config))[path[0]]
     if dataclasses.is_dataclass(hint):
@@ -483,6 +483,20 @@ def _replace(config: Any, path: list[str], value: Any, full_name: str) -> Any:
         )
     checked = _checked(full_name, value, hint, fields[path[0]].metadata)
     return dataclasses.replace(config, **{path[0]: checked})
+
+
+def _nearest_key(name: str, siblings: list[str]) -> str:
+    """Suggests a key from anywhere in the configuration, else lists those of the same group."""
+    close = difflib.get_close_matches(name, _all_keys(RunConfig), n=1)
+    return nearest(name, close or siblings)
+
+
+def _all_keys(cls: type) -> list[str]:
+    keys = []
+    for name, hint in _hints(cls).items():
+        inner = _all_keys(hint) if dataclasses.is_dataclass(hint) else []
+        keys += [f"{name}.{key}" for key in inner] or [name]
+    return keys
 
 
 def _checked(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:

@@ -1,0 +1,101 @@
+"""The entry point: `ganaccel` and `python -m keras_ganaccel`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from keras_ganaccel.cli import (
+    bench,
+    classifier,
+    compress,
+    doctor,
+    export,
+    gan,
+    predict,
+    report,
+    run,
+    verify,
+)
+from keras_ganaccel.cli.terminal import (
+    show_error,
+    silence_python_libraries,
+    silence_tensorflow,
+)
+from keras_ganaccel.errors import GanAccelError
+from keras_ganaccel.version import __version__
+
+app = typer.Typer(
+    name="ganaccel",
+    help="From labelled data to the most accurate small Keras model, exported and verified.",
+    epilog="Example: ganaccel run --preset quick --out runs/first",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run", epilog=run.EXAMPLE)(run.command)
+app.add_typer(gan.app, name="gan")
+app.add_typer(classifier.app, name="classifier")
+app.command("compress", epilog=compress.EXAMPLE)(compress.command)
+app.command("export", epilog=export.EXAMPLE)(export.command)
+app.command("verify", epilog=verify.EXAMPLE)(verify.command)
+app.command("predict", epilog=predict.EXAMPLE)(predict.command)
+app.command("report", epilog=report.EXAMPLE)(report.command)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.command)
+app.add_typer(bench.app, name="bench")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ganaccel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """From labelled data to the most accurate small Keras model, exported and verified."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process with its exit code.
+
+    0 done, 1 a run or a verification failed, 2 bad input, 130 interrupted.
+
+    Args:
+        arguments: The words after `ganaccel`; those of the process by default.
+    """
+    silence_tensorflow()
+    silence_python_libraries()
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = typer.main.get_command(app).main(arguments, "ganaccel", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GanAccelError as error:
+        show_error(str(error))
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 2
+    except click.ClickException as error:
+        show_error(error.format_message())
+        return 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        show_error("Interrupted.")
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # nothing is left to flush to
+        return 1

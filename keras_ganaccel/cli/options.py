@@ -1,0 +1,98 @@
+"""Options that several commands share, and how their words become values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_ganaccel.errors import InvalidInputError
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of class "
+        "folders.",
+    ),
+]
+ImageSize = Annotated[
+    str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
+]
+LabelsPerClass = Annotated[
+    int | None, typer.Option(metavar="N", help="Rows a class to keep for training and validation.")
+]
+ValueRange = Annotated[
+    str | None, typer.Option(metavar="LO,HI", help="Raw values that mean black and white.")
+]
+InputRange = Annotated[
+    str | None, typer.Option(metavar="LO,HI", help="What the given model takes, if not 0,1.")
+]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out unreadable images and list them.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of every random choice but the test split.")]
+OptionalSeed = Annotated[
+    int | None, typer.Option(min=0, help="Of every random choice but the test split.")
+]
+AllowUnsafe = Annotated[
+    bool, typer.Option("--allow-unsafe", help="Load a .keras file that holds code. Trust it first.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(metavar="auto|cpu:N|mirrored|multiworker", help="Which devices to train on."),
+]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Reads ``N`` or ``HxW``.
+
+    Example:
+        >>> parse_size("32"), parse_size("24x32"), parse_size(None)
+        ((32, 32), (24, 32), None)
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text.strip())
+    if not match:
+        raise InvalidInputError(
+            f"`--image-size` must be N or HxW. Received: {text!r}. Write for example 32 or 24x32."
+        )
+    height = int(match[1])
+    return height, int(match[2] or height)
+
+
+def parse_range(text: str | None, option: str) -> tuple[float, float] | None:
+    """Reads ``LO,HI``.
+
+    Example:
+        >>> parse_range("-1,1", "--input-range")
+        (-1.0, 1.0)
+    """
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not low < high:
+        raise InvalidInputError(
+            f"`{option}` must be LO,HI with LO below HI. Received: {text!r}. "
+            "Write for example 0,255."
+        )
+    return low, high
+
+
+def existing(path: Path, what: str) -> Path:
+    """Checks that a file or folder that was named exists.
+
+    Raises:
+        MissingFileError: It does not.
+    """
+    from keras_ganaccel.errors import MissingFileError
+
+    if not path.exists():
+        raise MissingFileError(f"{what} does not exist. Received: {str(path)!r}. Check the path.")
+    return path

@@ -1,0 +1,235 @@
+"""The whole journey in one call: from labelled data to a verified TFLite file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_ganaccel.config import RunConfig, preset, with_values
+from keras_ganaccel.data.sources import LabelledData, load_data
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.journey.progress import Progress, make_progress
+from keras_ganaccel.journey.result import AccelerationResult
+from keras_ganaccel.journey.user_model import load_model
+from keras_ganaccel.rundir import RunFolder, check_out_folder, python_command, save_splits
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_ganaccel.journey.context import Journey
+
+_MEMORY = "memory"
+
+
+def accelerate(
+    model: keras.Model | str | os.PathLike[str] | None = None,
+    data: LabelledData | str | Sequence[np.ndarray] | None = None,
+    config: RunConfig | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    profile: bool = False,
+) -> AccelerationResult:
+    """Trains, distils, compresses, exports and verifies a small classifier.
+
+    Args:
+        model: Your own Keras 3 classifier or a `.keras` file, which keeps its weights and is
+            fine-tuned; None takes our own student. The model handed in is not changed.
+        data: What `load_data` takes or returns: a `LabelledData`, a source such as ``"digits"``
+            or a path, or arrays ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``; None takes
+            `config.data.source`.
+        config: All settings; the default preset if None.
+        out: The run folder to make; a new one under ``runs/`` if None.
+        resume: An earlier run folder to go on with. Its configuration is kept; hand in `model`
+            and `data` again if they were objects in memory.
+        progress: Who is told how far the run is; a display that fits the terminal or notebook.
+        profile: Write a TensorFlow profile of the run to ``profile/`` in its folder.
+
+    Returns:
+        The result: `.ledger`, `.student`, `.artifacts`, `.report`.
+
+    Raises:
+        InvalidInputError: The data, the model or the settings do not fit; nothing is written.
+        RunFailedError: A stage could not be brought to a good end.
+    """
+    if resume is not None:
+        run = _reopen(resume, config, out)
+        if run.finished:
+            return AccelerationResult(run.path)
+        settings = run.config
+    else:
+        settings = resolve(config or preset(), model, data)
+        if out is not None:
+            check_out_folder(out)
+    loaded = load_for_run(settings, data)
+    if resume is not None:
+        _check_same_data(run, loaded)
+    network = _load_user_model(settings, model)
+    strategy = _start_strategy(settings, loaded, network)
+    if resume is None:
+        run = RunFolder.create(
+            out if out is not None else _new_folder(loaded.name, settings),
+            settings,
+            prepare=lambda folder: save_splits(folder, vars(loaded.splits)),
+        )
+    from keras_ganaccel.journey.context import Journey
+
+    progress = progress or make_progress()
+    with _profiler(run.path / "profile" if profile else None):
+        return _travel(Journey(run, loaded, strategy, progress, network))
+
+
+def resolve(config: RunConfig, model: Any, data: Any) -> RunConfig:
+    """Writes into the configuration where model and data come from.
+
+    Args:
+        config: The settings.
+        model: As `accelerate` takes it.
+        data: As `accelerate` takes it.
+
+    Returns:
+        The configuration that the run folder keeps; what lies in memory is named ``"memory"``.
+    """
+    values: dict[str, Any] = {}
+    if isinstance(data, str):
+        values["data.source"] = data
+    elif data is not None:
+        values["data.source"] = _MEMORY
+    if isinstance(model, (str, os.PathLike)):
+        values["model.path"] = os.fspath(model)
+    elif model is not None:
+        values["model.path"] = _MEMORY
+    return with_values(config, values)
+
+
+def load_for_run(config: RunConfig, data: Any = None) -> LabelledData:
+    """Loads the data of a run, without importing TensorFlow where its source allows that.
+
+    Args:
+        config: The resolved configuration.
+        data: What lies in memory, where the configuration says so.
+
+    Raises:
+        InvalidInputError: The data cannot be used, or are not at hand.
+    """
+    if isinstance(data, LabelledData):
+        return data
+    source = config.data.source
+    if source == _MEMORY:
+        if data is None:
+            raise InvalidInputError(
+                "The run was started on arrays in memory. Received: no data. "
+                "Resume it from Python: accelerate(data=..., resume=...)."
+            )
+        source = data
+    return load_data(
+        source,
+        image_size=config.data.image_size,
+        labels_per_class=config.data.labels_per_class,
+        unlabelled=config.data.unlabelled,
+        value_range=config.data.value_range,
+        skip_corrupt=config.data.skip_corrupt,
+        seed=config.seed,
+    )
+
+
+def _reopen(
+    folder: str | os.PathLike[str], config: RunConfig | None, out: str | os.PathLike[str] | None
+) -> RunFolder:
+    if config is not None or out is not None:
+        raise InvalidInputError(
+            "A resumed run keeps its configuration and folder. Received: `resume` together with "
+            "`config` or `out`. Leave those out."
+        )
+    return RunFolder(folder)
+
+
+def _check_same_data(run: RunFolder, data: LabelledData) -> None:
+    with np.load(run.path / "splits.npz", allow_pickle=False) as saved:
+        same = all(np.array_equal(saved[name], rows) for name, rows in vars(data.splits).items())
+    record = run.record("data")
+    if not same or (record is not None and record["fingerprint"] != data.fingerprint()):
+        raise InvalidInputError(
+            f"The data are not those that the run began with. Received: {data.name!r}. "
+            "Restore them, or start a new run."
+        )
+
+
+def _load_user_model(config: RunConfig, model: Any) -> keras.Model | None:
+    path = config.model.path
+    if path is None:
+        return None
+    if path == _MEMORY:
+        if model is None:
+            raise InvalidInputError(
+                "The run was started on a model in memory. Received: no model. "
+                "Resume it from Python: accelerate(model, resume=...)."
+            )
+        return model
+    return load_model(path, allow_unsafe=config.model.allow_unsafe)
+
+
+def _start_strategy(config: RunConfig, data: LabelledData, model: keras.Model | None) -> Any:
+    """Starts TensorFlow's devices, and refuses a model that does not fit the data."""
+    from keras_ganaccel.classifier.outputs import check_model_fits
+    from keras_ganaccel.distribution import make_strategy
+
+    strategy = make_strategy(config.strategy)
+    if model is not None:
+        check_model_fits(model, data.spec)
+    return strategy
+
+
+def _new_folder(name: str, config: RunConfig) -> Path:
+    stem = f"{name}-{config.preset}-seed{config.seed}"
+    number = 1
+    while (path := Path("runs") / (stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return path
+
+
+@contextmanager
+def _profiler(folder: Path | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
+    import tensorflow as tf
+
+    tf.profiler.experimental.start(str(folder))
+    try:
+        yield
+    finally:
+        tf.profiler.experimental.stop()
+
+
+def _travel(journey: Journey) -> AccelerationResult:
+    """Does every stage that is still to do, each from the files of those before it."""
+    import keras
+
+    from keras_ganaccel.journey.stages import STAGES
+
+    progress, run = journey.progress, journey.run
+    try:
+        for index, stage in enumerate(STAGES, start=1):
+            progress.start(stage.name, index, len(STAGES))
+            record = run.record(stage.name)
+            if record is None:
+                # A stage must not depend on what ran before it in the same process.
+                keras.utils.set_random_seed(journey.seed(stage.name))
+                record = run.finish(stage.name, stage.work(journey))
+                progress.finish(stage.name, stage.summary(record))
+            else:
+                progress.finish(stage.name, f"{stage.summary(record)} (done before)")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted. Go on with: {python_command()} run --resume {run.path}"
+        ) from None
+    finally:
+        progress.close()
+    return AccelerationResult(run.path)

@@ -1,0 +1,112 @@
+"""What every stage of a run is given, and where it finds what the stages before it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_ganaccel.config import RunConfig
+from keras_ganaccel.data.sources import LabelledData
+from keras_ganaccel.journey.progress import Progress
+from keras_ganaccel.journey.user_model import with_unit_input
+from keras_ganaccel.rundir import RunFolder
+from keras_ganaccel.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass
+class Journey:
+    """One run under way.
+
+    Args:
+        run: Its folder.
+        data: Its data, split.
+        strategy: What models are built and trained under.
+        progress: Who is told how far it is.
+        user_model: The user's own student, or None for ours.
+    """
+
+    run: RunFolder
+    data: LabelledData
+    strategy: tf.distribute.Strategy
+    progress: Progress
+    user_model: keras.Model | None = None
+
+    @property
+    def config(self) -> RunConfig:
+        """The resolved configuration."""
+        return self.run.config
+
+    @cached_property
+    def train(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training samples, float32 in [0, 1], and labels."""
+        return self.data.arrays("train")
+
+    @cached_property
+    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Validation samples and labels; the training ones where validation is empty."""
+        x, y = self.data.arrays("validation")
+        return (x, y) if len(y) else self.train
+
+    def seed(self, *names: str | int) -> int:
+        """Derives the seed of one consumer of randomness."""
+        return derive_seed(self.config.seed, *names)
+
+    def to_student_range(self, unit: np.ndarray) -> np.ndarray:
+        """Maps [0, 1] to what the student takes."""
+        low, high = self.config.model.input_range or (0.0, 1.0)
+        return (
+            unit if (low, high) == (0.0, 1.0) else unit * np.float32(high - low) + np.float32(low)
+        )
+
+    def new_student(self) -> tuple[keras.Model, keras.Model]:
+        """Builds the student with the weights that every arm starts from.
+
+        Returns:
+            The student, and the same one behind a mapping from [0, 1]: training the second
+            trains the first.
+        """
+        from keras_ganaccel.classifier.build import build_classifier, reinitialize
+
+        settings = self.config.student
+        with self.strategy.scope():
+            if self.user_model is None:
+                keras.utils.set_random_seed(self.seed("student", "weights"))
+                student = build_classifier(
+                    self.data.spec,
+                    settings.architecture,
+                    settings.size,
+                    activation=settings.activation,
+                    name="student",
+                )
+            else:
+                student = keras.models.clone_model(self.user_model)
+                student.set_weights(self.user_model.get_weights())
+                if self.config.model.reinitialize:
+                    reinitialize(student, self.seed("student", "weights"))
+            unit = with_unit_input(
+                student, self.config.model.input_range, self.data.spec.image_shape
+            )
+        return student, unit
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the journey.
+
+    Args:
+        name: Its name in progress lines and records.
+        work: Does it and returns its record (plain values).
+        summary: Tells the record's outcome in a few words.
+    """
+
+    name: str
+    work: Callable[[Journey], dict[str, Any]]
+    summary: Callable[[dict[str, Any]], str]

@@ -1,0 +1,71 @@
+"""What `accelerate` returns."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_ganaccel.report.ledger import Ledger
+from keras_ganaccel.rundir import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class AccelerationResult:
+    """A finished run. In a notebook it shows its ledger and sample grid.
+
+    Args:
+        folder: The run folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every figure of the run."""
+        return Ledger.load(self.folder / "ledger.json")
+
+    @cached_property
+    def student(self) -> keras.Model:
+        """The trained student, a Keras 3 model (float32, before compression)."""
+        from keras_ganaccel.journey.user_model import load_model
+
+        allow_unsafe = RunFolder(self.folder).config.model.allow_unsafe
+        return load_model(self.folder / "artifacts" / "student.keras", allow_unsafe=allow_unsafe)
+
+    @cached_property
+    def artifacts(self) -> dict[str, Path]:
+        """The delivered files by name without ending, such as ``"student_int8"``."""
+        folder = self.folder / "artifacts"
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        tops = sorted({Path(name).parts[0] for name in manifest})
+        return {Path(top).name.partition(".")[0]: folder / top for top in tops}
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.folder / "report.html"
+
+    def publish(self, name: str, root: str | os.PathLike[str] = "saved_models") -> Path:
+        """Copies what is deployed, with ledger and manifest, to ``root/name``.
+
+        Returns:
+            The new folder.
+        """
+        from keras_ganaccel.journey.publish import publish
+
+        return publish(self.folder, Path(root) / name)
+
+    def __repr__(self) -> str:
+        return f"AccelerationResult({str(self.folder)!r})\n{self.ledger!r}"
+
+    def _repr_html_(self) -> str:
+        from keras_ganaccel.report.html import samples_html
+
+        return self.ledger._repr_html_() + samples_html(self.folder)

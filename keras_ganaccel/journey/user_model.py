@@ -1,0 +1,96 @@
+"""The user's own Keras model as the student: checked before it is trusted, loaded, wrapped."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, UnsafeModelError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check_model_file(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> None:
+    """Checks a `.keras` file without importing TensorFlow.
+
+    Args:
+        path: The file.
+        allow_unsafe: Accept a file that holds code.
+
+    Raises:
+        MissingFileError: It does not exist or cannot be read.
+        InvalidInputError: It is no Keras 3 model file.
+        UnsafeModelError: It holds a lambda, which would run when it is loaded.
+    """
+    path = Path(path)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise MissingFileError(
+            f"The model file cannot be read. Received: {str(path)!r}. Name a .keras file."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
+        raise InvalidInputError(
+            f"The model is no Keras 3 file. Received: {str(path)!r}. "
+            "Save it by model.save('name.keras')."
+        ) from None
+    if not allow_unsafe and _holds_code(config):
+        raise UnsafeModelError(
+            f"The model holds code (a lambda) that would run on loading. Received: {str(path)!r}. "
+            "If you trust it, pass --allow-unsafe (allow_unsafe=True)."
+        )
+
+
+def load_model(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> keras.Model:
+    """Loads a `.keras` file, in Keras' safe mode unless told otherwise.
+
+    Raises:
+        InvalidInputError: As `check_model_file`, or the file cannot be turned into a model.
+    """
+    check_model_file(path, allow_unsafe=allow_unsafe)
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InvalidInputError(
+            f"The model file cannot be loaded ({reason[:200]}). Received: {str(path)!r}. "
+            "Register custom layers, or save the model anew."
+        ) from None
+
+
+def with_unit_input(
+    model: keras.Model, input_range: tuple[float, float] | None, image_shape: tuple[int, ...]
+) -> keras.Model:
+    """Puts the mapping from [0, 1] in front of a model made for another range.
+
+    Args:
+        model: The user's model.
+        input_range: What it takes; None is [0, 1], and then the model itself is returned.
+        image_shape: ``(height, width, channels)``.
+
+    Returns:
+        A model that shares the layers of `model`, so that training the one trains the other.
+    """
+    if input_range is None or tuple(input_range) == (0.0, 1.0):
+        return model
+    import keras
+
+    low, high = input_range
+    image = keras.Input(image_shape, name="image")
+    scaled = keras.layers.Rescaling(high - low, low, name="to_input_range")(image)
+    return keras.Model(image, model(scaled), name="unit_input")
+
+
+def _holds_code(config: Any) -> bool:
+    if isinstance(config, dict):
+        if config.get("class_name") in ("Lambda", "__lambda__"):
+            return True
+        return any(_holds_code(value) for value in config.values())
+    return isinstance(config, list) and any(_holds_code(value) for value in config)

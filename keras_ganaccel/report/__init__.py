@@ -1,0 +1,1 @@
+"""What a run found: the ledger of its figures, plots, and the report that people read."""

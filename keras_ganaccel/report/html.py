@@ -1,0 +1,109 @@
+"""The report of a run: one HTML file that needs nothing else, and the same in Markdown."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from keras_ganaccel.files import atomic_open
+from keras_ganaccel.report import plots
+from keras_ganaccel.report.ledger import Ledger, kilobytes, percent
+from keras_ganaccel.rundir import read_metrics
+
+SAMPLES = "real_and_generated.png"
+
+
+def write_report(folder: Path) -> list[Path]:
+    """Writes `report.html` and `report.md` of a finished run from what lies in its folder.
+
+    Args:
+        folder: The run folder, with `ledger.json`.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        MissingFileError: There is no ledger.
+    """
+    content = _content(Path(folder))
+    written = []
+    for template, name in (("report.html.j2", "report.html"), ("report.md.j2", "report.md")):
+        path = Path(folder) / name
+        with atomic_open(path, "w") as file:
+            file.write(_environment().get_template(template).render(content))
+        written.append(path)
+    return written
+
+
+def samples_html(folder: Path) -> str:
+    """Returns the picture of real beside generated samples for a notebook, or nothing."""
+    path = Path(folder) / "samples" / SAMPLES
+    if not path.is_file():
+        return ""
+    return f'<img alt="Real beside generated samples" src="{_data_uri(path)}">'
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("keras_ganaccel.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, kilobytes=kilobytes)
+    return environment
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    ledger = Ledger.load(folder / "ledger.json")
+    values = ledger.values
+    metrics = read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else []
+    verified = _read_json(folder / "checkpoints" / "verify.json").get("details", {})
+    samples = folder / "samples" / SAMPLES
+    return {
+        "ledger": values,
+        "findings": ledger.findings(),
+        "environment": _read_json(folder / "environment.json"),
+        "config": (folder / "config.yaml").read_text(encoding="utf-8"),
+        "notes": _notes(folder),
+        "samples": _data_uri(samples) if samples.is_file() else None,
+        "pictures": _pictures(values, metrics, verified),
+    }
+
+
+def _pictures(
+    values: dict[str, Any], metrics: list[dict[str, Any]], verified: dict[str, Any]
+) -> dict[str, str | None]:
+    kid = [row for row in metrics if row.get("kid") is not None]
+    matrix = verified.get("student_int8", {}).get("confusion_matrix")
+    return {
+        "journey": plots.journey(values),
+        "kid": plots.kid_over_steps(kid) if kid else None,
+        "arms": plots.arms(values["gate"]) if values["gate"]["arms"] else None,
+        "stages": plots.stage_accuracy(values["stages"]),
+        "size": plots.size_against_accuracy(values["stages"]),
+        "latency": plots.latency(values["stages"]),
+        "confusion": plots.confusion(matrix, values["data"]["classes"]) if matrix else None,
+    }
+
+
+def _notes(folder: Path) -> list[str]:
+    """The remarks that the stages recorded, in the order of the journey."""
+    return [
+        note
+        for name in ("data", "teacher", "headroom", "gan", "pool", "gate")
+        for note in _read_json(folder / "checkpoints" / f"{name}.json").get("notes", [])
+    ]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
