@@ -1,0 +1,28 @@
+"""The bridge between Keras 3 and tf_keras, which TensorFlow Model Optimization works on."""
+
+from __future__ import annotations
+
+from keras_ganaccel.compression.bridge.convert import (
+    certificate_of,
+    clone_with_weights,
+    from_tf_keras,
+    to_tf_keras,
+)
+from keras_ganaccel.compression.bridge.equivalence import Certificate, LayerProof
+from keras_ganaccel.compression.bridge.registry import CONSTANT, register_translator
+from keras_ganaccel.compression.bridge.special import register_special
+from keras_ganaccel.compression.bridge.standard import register_standard
+
+__all__ = [
+    "CONSTANT",
+    "Certificate",
+    "LayerProof",
+    "certificate_of",
+    "clone_with_weights",
+    "from_tf_keras",
+    "register_translator",
+    "to_tf_keras",
+]
+
+register_standard()
+register_special()
