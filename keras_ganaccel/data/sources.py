@@ -1,0 +1,314 @@
+"""`load_data`: one labelled, audited and split data set out of whatever holds it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_ganaccel.data import arrays, images, libraries
+from keras_ganaccel.data.arrays import RawData, check_samples, resize_samples
+from keras_ganaccel.data.audit import Audit, audit, sample_keys
+from keras_ganaccel.data.labels import UNLABELLED, encode_labels
+from keras_ganaccel.data.preprocess import to_unit
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.data.split import Splits, make_splits
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
+
+__all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
+
+_ARRAY_NAMES = {2: ("x", "y"), 4: ("x_train", "y_train", "x_test", "y_test")}
+_SMALLEST, _LARGEST = 4, 1024
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledData:
+    """A labelled data set with its splits.
+
+    Args:
+        name: Of the data set.
+        x: Raw samples, shape ``(n, height, width, channels)``, as loaded.
+        y: int64 labels 0..k-1, -1 where unlabelled, shape ``(n,)``.
+        spec: Shape, classes and value range.
+        splits: Row numbers of training, validation and test.
+        audit: What was found in the data.
+        unlabelled: Further raw samples to learn from without labels, shape ``(m, height, width,
+            channels)``; None if there are none.
+
+    Example:
+        >>> data = load_data("digits", labels_per_class=20)
+        >>> x, y = data.arrays("train")
+        >>> x.shape, str(x.dtype), y.shape
+        ((160, 8, 8, 1), 'float32', (160,))
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    spec: DataSpec
+    splits: Splits
+    audit: Audit
+    unlabelled: np.ndarray | None = None
+
+    def arrays(
+        self, split: Literal["train", "validation", "test"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the samples of a split, float32 in [0, 1], 4-D, and their int64 labels."""
+        if split not in arrays.SPLIT_NAMES:
+            raise InvalidInputError(
+                f"Unknown split. Received: {split!r}. {nearest(split, arrays.SPLIT_NAMES)}"
+            )
+        rows = getattr(self.splits, split)
+        return to_unit(self.x[rows], self.spec), self.y[rows]
+
+    def unlabelled_unit(self) -> np.ndarray | None:
+        """Returns the unlabelled samples, float32 in [0, 1], 4-D, or None."""
+        return None if self.unlabelled is None else to_unit(self.unlabelled, self.spec)
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 over samples, labels and splits, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        splits = self.splits
+        for part in (self.x, self.y, splits.train, splits.validation, splits.test, self.unlabelled):
+            if part is not None:
+                digest.update(f"{part.dtype.str}{part.shape}".encode())
+                digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
+
+
+def load_data(
+    source: Any = "digits",
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    labels_per_class: int | None = None,
+    unlabelled: Any = None,
+    value_range: tuple[float, float] | None = None,
+    skip_corrupt: bool = False,
+    groups: Any = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> LabelledData:
+    """Loads, audits and splits labelled data.
+
+    Args:
+        source: ``"digits"``; ``"keras:NAME"``; ``"tfds:NAME"``; an .npz file with ``x, y`` or
+            ``x_train, y_train, x_test, y_test``; .npy files as ``"x.npy,y.npy"`` or four of them;
+            a folder of class folders; or two or four arrays. Samples are ``(n, height, width)``
+            or ``(n, height, width, 1 or 3)`` of any real dtype. Labels are integers or strings;
+            -1 marks unlabelled rows.
+        image_size: ``(height, width)``, or one number for both, to resize to, antialiased. None
+            keeps the size of arrays and takes the median of image files.
+        labels_per_class: Rows per class for training and validation together; None takes all.
+        unlabelled: Further samples without labels: an array, or a path as in `load_samples`.
+        value_range: The raw values that mean black and white. None takes 0 and 255 for image
+            files, the dtype's ends for integers that fill it, else the ends of the training rows.
+        skip_corrupt: Leave out images that cannot be read; `Audit.skipped` lists them.
+        groups: One group per row; a group stays on one side of every split.
+        seed: Of the draw of labelled and validation rows. The test split does not depend on it.
+        name: Of the data set; None derives it from the source.
+
+    Returns:
+        The data.
+
+    Raises:
+        InvalidInputError: If the data cannot be used; the message is one line.
+    """
+    size = _checked_size(image_size)
+    raw = _read(source, size, skip_corrupt)
+    x = check_samples(raw.x)
+    if size is not None:
+        x = resize_samples(x, size)
+    y, names = encode_labels(raw.labels)
+    if raw.class_names:
+        names = tuple(raw.class_names[int(label)] for label in names)
+    keys = sample_keys(x)
+    supplied = {part: rows[y[rows] >= 0] for part, rows in raw.supplied.items()}
+    supplied = {part: rows for part, rows in supplied.items() if len(rows)}
+    splits = make_splits(
+        y,
+        seed=seed,
+        labels_per_class=labels_per_class,
+        test=supplied.get("test"),
+        validation=supplied.get("validation"),
+        groups=groups,
+        keys=keys,
+        class_names=names,
+    )
+    ends = value_range or raw.value_range or _find_range(x[splits.train])
+    low, high = (float(end) for end in ends)
+    height, width, channels = x.shape[1:]
+    spec = DataSpec(height, width, channels, names, (low, high))
+    extra, leaked = _unlabelled(unlabelled, x[y == UNLABELLED], spec, keys, splits)
+    notes = list(raw.notes)
+    if labels_per_class is not None:
+        kept = np.bincount(y[np.concatenate([splits.train, splits.validation])])
+        short = int((kept < labels_per_class).sum()) if "validation" not in supplied else 0
+        if short:
+            notes.append(f"{short} classes have fewer than {labels_per_class} labelled rows left.")
+    report = audit(
+        x,
+        y,
+        splits,
+        class_names=names,
+        value_range=spec.value_range,
+        keys=keys,
+        unlabelled=0 if extra is None else len(extra),
+        unlabelled_removed=leaked,
+        skipped=raw.skipped,
+        notes=notes,
+    )
+    return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
+
+
+def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
+    """Loads samples without labels, in the shape and value range of known data.
+
+    Args:
+        path: An image file, a folder of them (at any depth, in sorted path order), an .npy file,
+            an .npz file with ``x``, or an array. Arrays must be in `spec.value_range` already.
+        spec: The description of the data that they belong to.
+
+    Returns:
+        Raw samples, shape ``(n, *spec.image_shape)``.
+
+    Raises:
+        InvalidInputError: If they cannot be used.
+    """
+    size = (spec.height, spec.width)
+    if not isinstance(path, (str, Path)):
+        return _fit(check_samples(path, "samples"), spec, "the array")
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(
+            f"There is no such file or folder. Received: {str(path)!r}. Check the path."
+        )
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
+        return _fit(check_samples(arrays.read_array(path), path.name), spec, repr(str(path)))
+    files = images.find_images(path) if path.is_dir() else [path]
+    if not files:
+        raise InvalidInputError(
+            f"A folder of samples must hold images. Received: none in {str(path)!r}. "
+            "Give a folder with image files."
+        )
+    folder = path if path.is_dir() else path.parent
+    pixels, _ = images.read_images(files, folder, size=size)
+    return _in_range(_with_channels(pixels, spec.channels), spec.value_range)
+
+
+def _fit(x: np.ndarray, spec: DataSpec, what: str) -> np.ndarray:
+    if x.shape[3] != spec.channels:
+        raise InvalidInputError(
+            f"Samples must have {spec.channels} channels like the data. Received: {x.shape[3]} in "
+            f"{what}. Convert them."
+        )
+    return resize_samples(x, (spec.height, spec.width))
+
+
+def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Turns 8-bit images grey with the ITU-R 601 weights, as Pillow does, or repeats grey ones."""
+    if pixels.shape[3] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=3)
+    grey = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+    return ((grey + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
+
+
+def _in_range(pixels: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    low, high = value_range
+    if (low, high) == (0.0, 255.0):
+        return pixels
+    return (low + pixels / 255.0 * (high - low)).astype(np.float32)
+
+
+def _unlabelled(
+    source: Any, rows: np.ndarray, spec: DataSpec, keys: np.ndarray, splits: Splits
+) -> tuple[np.ndarray | None, int]:
+    """Unlabelled samples that equal no held-out one, and how many did."""
+    parts = [rows] if len(rows) else []
+    if source is not None:
+        parts.append(load_samples(source, spec))
+    if not parts:
+        return None, 0
+    extra = np.concatenate(parts)
+    held_out = keys[np.concatenate([splits.validation, splits.test])]
+    leaked = np.isin(sample_keys(extra), held_out)
+    return (extra[~leaked] if not leaked.all() else None), int(leaked.sum())
+
+
+def _checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    sides = (image_size,) * 2 if isinstance(image_size, (int, np.integer)) else tuple(image_size)
+    whole = all(isinstance(side, (int, np.integer)) for side in sides)
+    if len(sides) != 2 or not whole or not all(_SMALLEST <= s <= _LARGEST for s in sides):
+        raise InvalidInputError(
+            f"`image_size` must be one or two whole numbers in [{_SMALLEST}, {_LARGEST}]. "
+            f"Received: {image_size!r}. Give a height and a width."
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _find_range(x: np.ndarray) -> tuple[float, float]:
+    """The dtype's ends for integers that need all of its bits, else the ends of the values."""
+    low, high = float(x.min()), float(x.max())
+    if x.dtype.kind == "b":
+        return 0.0, 1.0
+    if x.dtype.kind in "iu":
+        ends = np.iinfo(x.dtype)
+        if high > ends.max // 2 or low < ends.min // 2:
+            return float(ends.min), float(ends.max)
+    if low == high:
+        raise InvalidInputError(
+            f"Training samples must hold different values. Received: {low:g} everywhere. "
+            "Check the data, or give `value_range`."
+        )
+    return low, high
+
+
+def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawData:
+    if not isinstance(source, (str, Path)):
+        return _from_memory(source)
+    text = str(source)
+    path = Path(text)
+    if text == "digits":
+        return libraries.load_digits()
+    library, colon, dataset = text.partition(":")
+    if colon and library == "keras":
+        return libraries.load_keras(dataset)
+    if colon and library == "tfds":
+        return libraries.load_tfds(dataset, size)
+    if path.is_dir():
+        return images.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return arrays.read_archive(path)
+    if text.lower().endswith(".npy"):
+        parts = [path] if path.is_file() else [Path(part.strip()) for part in text.split(",")]
+        return arrays.read_array_files(parts)
+    if path.is_file():
+        raise InvalidInputError(
+            f"Data must be an .npz file, .npy files or a folder of class folders. Received: "
+            f"{text!r}. Convert the file."
+        )
+    known = {"digits", *(f"keras:{dataset}" for dataset in libraries.KERAS_DATASETS)}
+    hint = "Check the path." if path.suffix or "/" in text else nearest(text, known)
+    raise MissingFileError(f"There is no such file, folder or data set. Received: {text!r}. {hint}")
+
+
+def _from_memory(source: Sequence[Any]) -> RawData:
+    parts: Any = source
+    if isinstance(parts, (tuple, list)):
+        if len(parts) == 2 and all(isinstance(p, (tuple, list)) and len(p) == 2 for p in parts):
+            parts = [array for pair in parts for array in pair]
+        if len(parts) in _ARRAY_NAMES:
+            return arrays.combine_arrays(parts, _ARRAY_NAMES[len(parts)], "arrays")
+    raise InvalidInputError(
+        "Arrays must be given as (x, y) or (x_train, y_train, x_test, y_test). Received: "
+        f"{type(source).__name__}"
+        f"{f' of {len(source)}' if isinstance(source, (tuple, list)) else ''}. "
+        "Give samples and labels."
+    )
