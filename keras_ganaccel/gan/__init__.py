@@ -1,0 +1,1 @@
+"""The conditional GAN: networks, objectives, augmentation, training and watching."""

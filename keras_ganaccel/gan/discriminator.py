@@ -1,0 +1,136 @@
+"""Discriminators: functional models from a sample and its class to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.gan.blocks import Blocks, factors, pyramid, stage_channels
+from keras_ganaccel.gan.spectral import ProjectionLogit
+from keras_ganaccel.seeds import derive_seed
+
+
+def build_discriminator(
+    spec: DataSpec,
+    *,
+    architecture: str = "residual",
+    width: int | None = None,
+    blocks_per_stage: int = 2,
+    spectral_norm: bool = False,
+    seed: int = 0,
+    dtype: Any = None,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Builds a class-conditional discriminator without batch norm for samples of any size.
+
+    ``"residual"`` mirrors the residual generator: grouped bottleneck blocks and average pooling
+    (R3GAN, arXiv 2501.05441). ``"convolutional"`` is a stack of 3x3 and strided 4x4 convolutions.
+    Both average their last feature map over its positions before the projection head: a flattened
+    one lets the mean of all logits swing from step to step. See `build_backbone_discriminator`
+    for one on a pretrained feature extractor.
+
+    Args:
+        spec: The description of the data: size, channels and classes.
+        architecture: ``"residual"`` or ``"convolutional"``.
+        width: Channels at full resolution, deeper stages have more; None chooses by the size.
+        blocks_per_stage: Residual blocks per resolution; ``"convolutional"`` ignores it.
+        spectral_norm: Divide every kernel by its largest singular value (arXiv 1802.05957).
+        seed: Of the initial weights.
+        dtype: Keras dtype policy, such as ``"mixed_bfloat16"``; None takes the global one.
+        name: The model's name.
+
+    Returns:
+        A functional model: inputs ``[image (batch, height, width, channels) float32 in [-1, 1],
+        label (batch,) int32]``, where label -1 leaves out the class; output ``logit`` float32,
+        ``(batch,)``.
+
+    Raises:
+        InvalidInputError: The architecture is unknown.
+
+    Example:
+        >>> spec = DataSpec(9, 6, 3, ("cat", "dog"))
+        >>> build_discriminator(spec, width=16).output_shape
+        (None,)
+    """
+    if architecture not in _STAGES:
+        raise InvalidInputError(
+            f"Unknown discriminator architecture. Received: {architecture!r}. "
+            f"{nearest(architecture, _STAGES)}"
+        )
+    sizes = pyramid(spec.height, spec.width)[::-1]
+    channels = stage_channels(spec.height, spec.width, width)[::-1]
+    blocks = Blocks(seed, dtype, spectral_norm, residual_blocks=blocks_per_stage * len(sizes))
+
+    image = keras.Input(spec.image_shape, name="image", dtype="float32")
+    label = keras.Input((), name="label", dtype="int32")
+    x = blocks.conv(image, "from_image", channels[0], 3)
+    x = _STAGES[architecture](x, sizes, channels, blocks, blocks_per_stage)
+    logit = projection_head(x, label, spec.num_classes, blocks, "logit")
+    return keras.Model([image, label], logit, name=name)
+
+
+def projection_head(x: Any, label: Any, num_classes: int, blocks: Blocks, name: str) -> Any:
+    """Averages a feature map over its positions and projects it, in float32.
+
+    Args:
+        x: Feature map, shape ``(batch, rows, columns, channels)``.
+        label: Shape ``(batch,)``, integer, -1 for unlabelled.
+        num_classes: The number of classes.
+        blocks: Seed and spectral norm are taken from it.
+        name: Of the logit's layer; the pooling layer's name starts with it.
+
+    Returns:
+        float32 logits, shape ``(batch,)``.
+    """
+    pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_pool", dtype="float32")(x)
+    return ProjectionLogit(
+        num_classes, blocks.spectral_norm, derive_seed(blocks.seed, name), name=name
+    )([pooled, label])
+
+
+def _residual_stages(
+    x: Any,
+    sizes: list[tuple[int, int]],
+    channels: list[int],
+    blocks: Blocks,
+    blocks_per_stage: int,
+) -> Any:
+    for stage, filters in enumerate(channels):
+        if stage:
+            stride = factors(sizes[stage], sizes[stage - 1])
+            x = keras.layers.AveragePooling2D(
+                stride, padding="same", name=f"stage{stage}_pool", dtype=blocks.dtype
+            )(x)
+            if x.shape[-1] != filters:
+                x = blocks.conv(x, f"stage{stage}_channels", filters, 1, use_bias=False)
+        for block in range(blocks_per_stage):
+            x = blocks.residual(x, f"stage{stage}_block{block}")
+    x = blocks.conv(x, "last", channels[-1], 3)
+    return blocks.activation(x, "last_activation")
+
+
+def _convolutional_stages(
+    x: Any,
+    sizes: list[tuple[int, int]],
+    channels: list[int],
+    blocks: Blocks,
+    blocks_per_stage: int,
+) -> Any:
+    x = blocks.activation(x, "from_image_activation")
+    for stage in range(1, len(channels)):
+        stride = factors(sizes[stage], sizes[stage - 1])
+        x = blocks.conv(x, f"stage{stage}_down", channels[stage], 4, strides=stride)
+        x = blocks.activation(x, f"stage{stage}_down_activation")
+        x = blocks.conv(x, f"stage{stage}_conv", channels[stage], 3)
+        x = blocks.activation(x, f"stage{stage}_conv_activation")
+    return x
+
+
+_STAGES: dict[str, Callable[..., Any]] = {
+    "residual": _residual_stages,
+    "convolutional": _convolutional_stages,
+}
