@@ -33,7 +33,7 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
 
     Example:
         >>> pyramid(28, 9)
-        [(4, 3), (7, 5), (14, 9), (28, 9)]
+        [(4, 3), (7, 3), (14, 5), (28, 9)]
     """
     sizes = [(height, width)]
     while max(sizes[-1]) > _SMALLEST_SIZE:
