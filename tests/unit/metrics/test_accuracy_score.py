@@ -1,0 +1,60 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
+
+SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))
+
+
+def bright_rows(n, seed, classes=3):
+    """Images whose bright row says the class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    x = rng.uniform(size=(n, 8, 8, 1)) * 0.5
+    x[np.arange(n), y * 2] += 0.5
+    return x.astype(np.float32), y
+
+
+def score(generated, **options):
+    options = {"steps": 40, "batch_size": 32, "size": "tiny", "architecture": "mlp"} | options
+    return synthetic_only_accuracy(
+        *generated, bright_rows(90, 0), bright_rows(60, 1), SPEC, **options
+    )
+
+
+def test_faithful_samples_score_like_real_ones():
+    report = score(bright_rows(90, 2))
+    assert report["synthetic_only_accuracy"] > 0.9
+    assert report["real_only_accuracy"] > 0.9
+    for kind in ("synthetic_only", "real_only"):
+        recalls = report["per_class"][kind]
+        assert np.mean(recalls) == pytest.approx(report[f"{kind}_accuracy"])  # 20 of each class
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_same_data_gives_the_same_score():
+    report = score(bright_rows(90, 0))
+    assert report["synthetic_only_accuracy"] == report["real_only_accuracy"]
+    assert report["per_class"]["synthetic_only"] == report["per_class"]["real_only"]
+
+
+def test_a_lost_class_and_wrong_labels_show():
+    lost = score(bright_rows(90, 2, classes=2))
+    assert lost["per_class"]["synthetic_only"][2] == 0.0
+    assert lost["synthetic_only_accuracy"] <= 2 / 3
+    x, y = bright_rows(90, 2)
+    wrong = score((x, (y + 1) % 3))
+    assert wrong["synthetic_only_accuracy"] < 0.1
+    assert wrong["real_only_accuracy"] > 0.9
+
+
+def test_refuses_sets_without_labels():
+    x, y = bright_rows(9, 2)
+    with pytest.raises(InvalidInputError, match="`generated` must hold labelled"):
+        score((x, np.full(9, -1)))
+    with pytest.raises(InvalidInputError, match="Received: 9 samples, 8 labels"):
+        score((x, y[:8]))
