@@ -1,0 +1,1 @@
+"""Teachers and students: building, augmenting, training and distilling classifiers."""

@@ -1,0 +1,221 @@
+"""Training a classifier for a number of steps, and measuring it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.classifier.distill import Distiller
+from keras_ganaccel.classifier.outputs import predict_logits
+from keras_ganaccel.data.stream import ordered_stream
+from keras_ganaccel.distribution import distribute_stream
+from keras_ganaccel.errors import InvalidInputError, nearest
+
+SCHEDULES = ("cosine", "constant")
+
+
+def make_optimizer(
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float,
+    schedule: str,
+    steps: int,
+) -> keras.optimizers.Optimizer:
+    """Makes an optimizer by name, with its schedule.
+
+    Args:
+        optimizer: The name of a Keras optimizer, or one that is used as it is.
+        learning_rate: Its first learning rate.
+        schedule: ``"cosine"`` (down to a hundredth over `steps`) or ``"constant"``.
+        steps: Optimizer steps that will be taken.
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        InvalidInputError: An unknown name.
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    if schedule not in SCHEDULES:
+        raise InvalidInputError(
+            f"Unknown `schedule`. Received: {schedule!r}. {nearest(schedule, SCHEDULES)}"
+        )
+    rate: Any = learning_rate
+    if schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
+    try:
+        return keras.optimizers.get(
+            {"class_name": optimizer, "config": {"learning_rate": rate, "name": optimizer}}
+        )
+    except (ValueError, TypeError):
+        raise InvalidInputError(
+            f"Unknown optimizer. Received: {optimizer!r}. Use a name of keras.optimizers."
+        ) from None
+
+
+def train_classifier(
+    model: keras.Model,
+    data: tf.data.Dataset | Sequence[Any],
+    *,
+    steps: int,
+    batch_size: int = 64,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    learning_rate: float = 3e-3,
+    schedule: str = "cosine",
+    label_smoothing: float = 0.0,
+    augmentation: Sequence[str] = (),
+    teacher: Any = None,
+    temperature: float = 2.0,
+    alpha: float = 0.2,
+    loss: str = "hinton",
+    from_logits: bool | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    steps_per_execution: int = 20,
+    verbose: int = 0,
+) -> keras.callbacks.History:
+    """Trains a classifier in place, from the weights it has, for exactly `steps` steps.
+
+    The result is a function of the weights, the data, the options and the seed alone.
+
+    Args:
+        model: A classifier; see `output_kind` for what it may put out.
+        data: Arrays ``(x, y)`` or ``(x, y, sample_weight)``, with x float32 ``(n, height, width,
+            channels)`` in [0, 1] and y as in `Distiller` (integers, soft labels, or a mapping);
+            or a dataset of such batches, repeated as needed.
+        steps: Optimizer steps.
+        batch_size: Samples per step over all replicas; a dataset has its own.
+        optimizer: A Keras optimizer or its name.
+        learning_rate: Its first learning rate.
+        schedule: ``"cosine"`` or ``"constant"``.
+        label_smoothing: In [0, 1).
+        augmentation: Out of shift, flip, cutout, mixup, cutmix.
+        teacher: Whom to ask at every step; see `Distiller`.
+        temperature: See `Distiller`.
+        alpha: See `Distiller`.
+        loss: See `Distiller`.
+        from_logits: What the model puts out; None looks at its last layer.
+        validation: Arrays ``(x, y)`` that are measured at the end.
+        seed: Of the order of the samples and of their augmentation.
+        callbacks: Of `fit`; batches count steps.
+        steps_per_execution: Steps per call into TensorFlow: small models gain much.
+        verbose: Of `fit`.
+
+    Returns:
+        The history: one entry per metric.
+
+    Raises:
+        InvalidInputError: An option is unknown or out of range.
+    """
+    if steps < 1:
+        raise InvalidInputError(f"`steps` must be at least 1. Received: {steps}. Train longer.")
+    strategy = model.distribute_strategy
+    with strategy.scope():
+        distiller = Distiller(
+            model,
+            teacher,
+            temperature=temperature,
+            alpha=alpha,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            augmentation=augmentation,
+            seed=seed,
+            from_logits=from_logits,
+        )
+        distiller.compile(
+            optimizer=make_optimizer(optimizer, learning_rate, schedule, steps),
+            steps_per_execution=min(steps_per_execution, steps),
+        )
+    return distiller.fit(
+        _batches(strategy, data, steps, batch_size, seed),
+        steps_per_epoch=steps,
+        validation_data=validation,
+        validation_batch_size=512,
+        callbacks=list(callbacks),
+        shuffle=False,
+        verbose=verbose,
+    )
+
+
+def array_batches(
+    strategy: tf.distribute.Strategy,
+    data: Sequence[Any],
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+) -> Any:
+    """Streams arrays in an order that is a function of the seed, for a number of steps.
+
+    Args:
+        strategy: Who gets the batches.
+        data: As in `train_classifier`.
+        steps: Batches.
+        batch_size: Samples per batch over all replicas.
+        seed: Of the order.
+
+    Returns:
+        A dataset (or distributed dataset) of batches of the same structure.
+    """
+    structure = tuple(data)
+    flat = [np.asarray(array) for array in tf.nest.flatten(structure)]
+
+    def stream(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
+        batches = ordered_stream(
+            flat,
+            batch_size=batch_size,
+            seed=seed,
+            num_samples=steps * batch_size,
+            input_context=context,
+        )
+        return batches.map(lambda *arrays: tf.nest.pack_sequence_as(structure, arrays))
+
+    return distribute_stream(strategy, stream, batch_size)
+
+
+def evaluate(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, *, from_logits: bool | None = None
+) -> dict[str, float]:
+    """Measures a classifier on labelled samples, in inference mode.
+
+    Args:
+        model: The classifier.
+        x: float32 ``(n, height, width, channels)`` in [0, 1].
+        y: Integer labels ``(n,)``; rows with -1 are left out.
+        from_logits: What the model puts out; None looks at its last layer.
+
+    Returns:
+        ``{"accuracy": ..., "log_loss": ...}``.
+    """
+    labelled = np.asarray(y) >= 0
+    logits = predict_logits(model, x[labelled], from_logits=from_logits)
+    return score_logits(logits, np.asarray(y)[labelled])
+
+
+def score_logits(logits: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Accuracy and mean log-loss of logits ``(n, classes)`` for labels ``(n,)``."""
+    logits = np.asarray(logits, np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return {
+        "accuracy": float(np.mean(logits.argmax(axis=1) == y)),
+        "log_loss": float(-np.mean(log_probabilities[np.arange(len(y)), y])),
+    }
+
+
+def _batches(
+    strategy: tf.distribute.Strategy, data: Any, steps: int, batch_size: int, seed: int
+) -> Any:
+    if isinstance(data, Mapping) or not isinstance(data, (tuple, list)):
+        if not isinstance(data, tf.data.Dataset):
+            raise InvalidInputError(
+                "`data` must be arrays (x, y) or a dataset of batches. "
+                f"Received: {type(data).__name__}. Batch your dataset, or pass arrays."
+            )
+        return data.repeat().take(steps)
+    return array_batches(strategy, data, steps=steps, batch_size=batch_size, seed=seed)

@@ -1,0 +1,67 @@
+"""The initial weights of a model: drawn by seed, and drawn anew."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from keras_ganaccel.errors import InvalidInputError
+
+
+@contextmanager
+def seeded_initializers(seed: int) -> Iterator[None]:
+    """Layers created inside draw their initial weights as a function of `seed` alone.
+
+    Keras initializers without a seed of their own take one from Python's `random`, whose state is
+    put back afterwards: nothing outside is disturbed.
+
+    Args:
+        seed: Of the initial weights.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def reinitialize(model: keras.Model, seed: int) -> None:
+    """Gives a model new initial weights in place, by its layers' own initializers.
+
+    Args:
+        model: Any built model with a configuration (functional, sequential, or subclassed with
+            `get_config`).
+        seed: Of the new weights; also replaces the seeds that its initializers carry.
+
+    Raises:
+        InvalidInputError: The model cannot be rebuilt from its configuration.
+    """
+    try:
+        config = _without_seeds(model.get_config())
+        with seeded_initializers(seed):
+            fresh = type(model).from_config(config)
+            if not fresh.built:
+                fresh.build(model.input_shape)
+        model.set_weights(fresh.get_weights())
+    except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidInputError(
+            f"The model {model.name!r} cannot be given new weights: its configuration does not "
+            f"rebuild it. Received: {str(error).splitlines()[0][:120]!r}. Implement `get_config`."
+        ) from None
+
+
+def _without_seeds(value: Any) -> Any:
+    """A configuration whose initializers have no seed of their own."""
+    if isinstance(value, dict):
+        copy = {key: _without_seeds(item) for key, item in value.items()}
+        if copy.get("module") == "keras.initializers" and "seed" in copy.get("config", {}):
+            copy["config"]["seed"] = None
+        return copy
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_seeds(item) for item in value)
+    return value
