@@ -133,6 +133,38 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
         ) from error
 
 
+def choose_precision(name: str = "auto") -> tuple[str, str]:
+    """Chooses the dtype policy that networks are built with.
+
+    Args:
+        name: ``"float32"``, ``"mixed_bfloat16"``, or ``"auto"``: bfloat16 where the accelerator
+            computes in it, float32 on a CPU, whose elementwise operations gain nothing.
+
+    Returns:
+        The name of the Keras dtype policy, and why.
+
+    Raises:
+        InvalidInputError: There is no such choice.
+
+    Example:
+        >>> choose_precision("float32")
+        ('float32', 'asked for')
+    """
+    options = ("auto", "float32", "mixed_bfloat16")
+    if name not in options:
+        raise InvalidInputError(f"Unknown precision. Received: {name!r}. {nearest(name, options)}")
+    if name != "auto":
+        return name, "asked for"
+    accelerators = tf.config.list_physical_devices("GPU")
+    if not accelerators:
+        return "float32", "no accelerator"
+    # Tensor cores take bfloat16 from compute capability 8.0 on.
+    details = [tf.config.experimental.get_device_details(device) for device in accelerators]
+    if all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details):
+        return "mixed_bfloat16", "every accelerator computes in bfloat16"
+    return "float32", "an accelerator does not compute in bfloat16"
+
+
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
     """Tells whether this process is the one that writes files.
 
@@ -238,6 +270,11 @@ def global_batch_mean(per_sample: tf.Tensor, global_batch_size: Any) -> tf.Tenso
     values = tf.cast(per_sample, tf.float32)
     values = tf.reduce_mean(tf.reshape(values, (tf.shape(values)[0], -1)), axis=-1)
     return tf.reduce_sum(values) / tf.cast(global_batch_size, tf.float32)
+
+
+def global_batch_total(share: tf.Tensor) -> tf.Tensor:
+    """Adds up over the replicas what `global_batch_mean` returned. For use inside a step."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, share)
 
 
 @keras.saving.register_keras_serializable(package="keras_ganaccel")

@@ -1,0 +1,307 @@
+"""The conditional GAN as one Keras model: two networks, two optimisers, one averaged generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.gan.adversarial import AdversarialTrainer
+from keras_ganaccel.gan.ema import averaging_copy
+from keras_ganaccel.gan.losses import get_objective
+from keras_ganaccel.gan.noise import noise_rows
+from keras_ganaccel.gan.options import GanOptions, check_networks
+from keras_ganaccel.gan.sampling import Sampler, check_labels
+
+
+@keras.saving.register_keras_serializable(package="keras_ganaccel")
+class ConditionalGAN(AdversarialTrainer):
+    """A conditional GAN that trains by `fit`, on any strategy, from fully or partly labelled data.
+
+    A step updates the discriminator, then the generator, then the average of the generator's
+    weights, which is what `generate` uses. A generated sample carries the class of the real one
+    that it is paired with; beside an unlabelled one (label -1) stands a sample of a random class,
+    which the discriminator judges without its label as well.
+
+    Args:
+        generator: Functional model from ``[latent (batch, latent_dim), label (batch,)]`` to
+            samples in [-1, 1], shape ``(batch, height, width, channels)``.
+        discriminator: Functional model from ``[image, label]`` to logits, shape ``(batch,)`` or
+            ``(batch, heads)``; label -1 means unlabelled.
+        latent_dim: Length of the noise vector.
+        num_classes: The number of classes.
+        objective: A name out of `losses.OBJECTIVES`.
+        r1_weight: Weight of the gradient penalty on real samples, at least 0.
+        r2_weight: Weight of the gradient penalty on generated samples, at least 0.
+        wgan_gp_weight: Weight of the WGAN-GP penalty (arXiv 1704.00028), at least 0.
+        penalty_interval: Steps between two evaluations of the penalties. Above 1 they are updates
+            of their own, with the interval as a further weight (StyleGAN2, arXiv 1912.04958).
+        lecam_weight: Weight of LeCam regularisation (arXiv 2104.03310), at least 0.
+        augmentation: DiffAugment policies out of translation, cutout, colour, flip.
+        adaptive_augmentation: Adjust the augmentation's strength to the overfitting, from 0 on
+            (arXiv 2006.06676).
+        ema_half_life: Samples after which an old generator weight counts half in the average; 0
+            for no averaging.
+        ema_warm_up: The half-life is at most this share of the samples seen.
+        discriminator_steps: Discriminator updates per generator update; the samples of a batch
+            are dealt out over them.
+        shared_generator_pass: The last discriminator update and the generator update share one
+            generator pass.
+        seed: Of the noise and the augmentation.
+        name: The model's name.
+
+    Raises:
+        InvalidInputError: An option is out of its range, or the networks do not fit.
+
+    Example:
+        >>> from keras_ganaccel.data.spec import DataSpec
+        >>> from keras_ganaccel.gan.discriminator import build_discriminator
+        >>> from keras_ganaccel.gan.generator import build_generator
+        >>> spec = DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = build_generator(spec, 16, width=8), build_discriminator(spec, width=8)
+        >>> gan = ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> gan.compile()
+        >>> history = gan.fit(np.zeros((32, 8, 8, 1)), np.zeros(32), batch_size=16, verbose=0)
+        >>> gan.generate([0, 1, 1]).shape
+        (3, 8, 8, 1)
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        latent_dim: int,
+        num_classes: int,
+        *,
+        objective: str = "relativistic",
+        r1_weight: float = 1.0,
+        r2_weight: float = 1.0,
+        wgan_gp_weight: float = 0.0,
+        penalty_interval: int = 4,
+        lecam_weight: float = 0.0,
+        augmentation: Sequence[str] = ("translation",),
+        adaptive_augmentation: bool = False,
+        ema_half_life: float = 5000,
+        ema_warm_up: float = 0.05,
+        discriminator_steps: int = 1,
+        shared_generator_pass: bool = False,
+        seed: int = 0,
+        name: str = "conditional_gan",
+    ) -> None:
+        super().__init__(name=name)
+        check_networks(generator, discriminator, latent_dim)
+        self.options = GanOptions(
+            latent_dim=latent_dim,
+            num_classes=num_classes,
+            objective=objective,
+            r1_weight=r1_weight,
+            r2_weight=r2_weight,
+            wgan_gp_weight=wgan_gp_weight,
+            penalty_interval=penalty_interval,
+            lecam_weight=lecam_weight,
+            augmentation=tuple(augmentation),
+            adaptive_augmentation=adaptive_augmentation,
+            ema_half_life=ema_half_life,
+            ema_warm_up=ema_warm_up,
+            discriminator_steps=discriminator_steps,
+            shared_generator_pass=shared_generator_pass,
+            seed=seed,
+        )
+        self.generator = generator
+        self.discriminator = discriminator
+        self.ema_generator = averaging_copy(generator)
+        self.objective = get_objective(objective)
+        self.meters = {
+            name: keras.metrics.Mean(name=name, dtype="float32")
+            for name in self.options.metric_names
+        }
+        self._sampler = Sampler(self.ema_generator, latent_dim)
+        self._add_state()
+        self.built = True
+
+    def _add_state(self) -> None:
+        """Adds what training changes beside the networks."""
+        #: Generator updates so far.
+        self.step = self._state("step", "int64")
+        self.samples_seen = self._state("samples_seen", "int64")
+        self.samples_evaluated = self._state("samples_evaluated", "int64")
+        self.augmentation_strength = self._state(
+            "augmentation_strength", value=0.0 if self.options.adaptive_augmentation else 1.0
+        )
+        # Moving means of the real and the fake logits, for LeCam.
+        self.logit_anchors = self._state("logit_anchors", shape=(2,))
+        #: How often each class is generated beside unlabelled samples.
+        classes = self.options.num_classes
+        self.class_probabilities = self._state(
+            "class_probabilities", shape=(classes,), value=1.0 / classes
+        )
+
+    def _state(
+        self, name: str, dtype: str = "float32", shape: tuple[int, ...] = (), value: float = 0.0
+    ) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            autocast=False,
+        )
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the noise vector."""
+        return self.options.latent_dim
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return self.options.num_classes
+
+    def compile(
+        self,
+        generator_optimizer: Any = None,
+        discriminator_optimizer: Any = None,
+        *,
+        learning_rate: float = 2e-4,
+        beta_1: float = 0.0,
+        beta_2: float = 0.99,
+        steps_per_execution: int = 1,
+        run_eagerly: bool = False,
+        jit_compile: bool = False,
+    ) -> None:
+        """Prepares training; call it inside the scope of the strategy that trains.
+
+        The default optimisers are Adam. With lazy penalties the discriminator's makes ``k + 1``
+        updates in ``k`` steps, and its rates are corrected for that as in StyleGAN2: the learning
+        rate times ``c``, the betas to the power of ``c``, with ``c = k / (k + 1)``.
+
+        Args:
+            generator_optimizer: A Keras optimizer; None makes the default one.
+            discriminator_optimizer: A Keras optimizer, used as it is; None makes the default one.
+            learning_rate: Of the default optimisers.
+            beta_1: Of the default optimisers.
+            beta_2: Of the default optimisers.
+            steps_per_execution: Steps per call into TensorFlow.
+            run_eagerly: Run step by step in Python, for debugging.
+            jit_compile: Compile with XLA; on a single device only, and slower on a CPU.
+        """
+        super().compile(
+            optimizer=None,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile,
+        )
+        interval = self.options.penalty_interval
+        correction = interval / (interval + 1) if self.options.lazy else 1.0
+        self.generator_optimizer = _optimizer(
+            generator_optimizer, "generator_optimizer", learning_rate, beta_1, beta_2
+        )
+        self.discriminator_optimizer = _optimizer(
+            discriminator_optimizer,
+            "discriminator_optimizer",
+            learning_rate * correction,
+            beta_1**correction,
+            beta_2**correction,
+        )
+        with self.distribute_strategy.scope():
+            self.generator_optimizer.build(self.generator.trainable_variables)
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """Generates from ``[latent, label]`` with the averaged weights, in inference mode."""
+        return self.ema_generator(inputs, training=False)
+
+    def latents(self, seed: int, indices: Any) -> np.ndarray:
+        """Returns the noise behind the samples of `generate`.
+
+        Args:
+            seed: As in `generate`.
+            indices: Positions of the samples, integer, shape ``(n,)``.
+
+        Returns:
+            float32, shape ``(n, latent_dim)``.
+        """
+        return noise_rows(seed, indices, self.latent_dim).numpy()
+
+    def generate(
+        self,
+        labels: Any,
+        seed: int | None = None,
+        *,
+        start_index: int = 0,
+        truncation: float = 1.0,
+        batch_size: int = 256,
+    ) -> np.ndarray:
+        """Generates samples with the averaged weights, in inference mode.
+
+        Sample ``i`` depends on the seed, ``start_index + i`` and its label alone.
+
+        Args:
+            labels: Classes to generate, integers in 0..num_classes-1, shape ``(n,)``.
+            seed: Of the noise; None takes the model's.
+            start_index: Index of the first sample.
+            truncation: Factor on the noise; below 1 samples are more typical and less diverse.
+            batch_size: Samples per call into TensorFlow.
+
+        Returns:
+            float32, shape ``(n, height, width, channels)``, in [-1, 1].
+
+        Raises:
+            InvalidInputError: A label is no class of the GAN.
+        """
+        classes = check_labels(labels, self.num_classes)
+        indices = np.arange(start_index, start_index + len(classes), dtype=np.int64)
+        seed = self.options.seed if seed is None else seed
+        return self._sampler.samples(seed, indices, classes, truncation, batch_size)
+
+    def generate_from_latents(
+        self, latents: np.ndarray, labels: Any, *, batch_size: int = 256
+    ) -> np.ndarray:
+        """Generates from given noise, shape ``(n, latent_dim)``; otherwise like `generate`."""
+        classes = check_labels(labels, self.num_classes)
+        return self._sampler.from_latents(np.asarray(latents, np.float32), classes, batch_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns both networks and all options, for `from_config`."""
+        return {
+            "name": self.name,
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            **self.options.as_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ConditionalGAN:
+        """Makes an untrained model from what `get_config` returned."""
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("generator", "discriminator")
+        }
+        return cls(**{**config, **networks})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns both optimisers and the way of execution, for `compile_from_config`."""
+        if not self.compiled:
+            return {}
+        serialize = keras.optimizers.serialize
+        return {
+            "generator_optimizer": serialize(self.generator_optimizer),
+            "discriminator_optimizer": serialize(self.discriminator_optimizer),
+            "steps_per_execution": self.steps_per_execution,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` returned."""
+        self.compile(**config)
+
+
+def _optimizer(
+    given: Any, name: str, learning_rate: float, beta_1: float, beta_2: float
+) -> keras.Optimizer:
+    if given is None:
+        return keras.optimizers.Adam(learning_rate, beta_1, beta_2, name=name)
+    return keras.optimizers.get(given)

@@ -1,0 +1,144 @@
+"""One replica's real samples and random draws, addressed by global sample positions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_ganaccel.distribution import batch_layout
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.augment import AUGMENT_UNIFORMS
+from keras_ganaccel.gan.noise import noise_rows, uniform_rows
+from keras_ganaccel.seeds import derive_seed
+
+# Columns of the uniforms of a pair, in front of those of its two augmentations.
+_CLASS, _MIXING, _AUGMENTATION = 0, 1, 2
+
+
+class Batch(NamedTuple):
+    """A replica's part of the global batch.
+
+    Attributes:
+        images: Real samples in [-1, 1], float32, shape ``(n, height, width, channels)``.
+        labels: Shape ``(n,)``, int32, -1 for unlabelled.
+        positions: Global position of each sample in training, int64, shape ``(n,)``.
+        size: Samples of all replicas together, int64 scalar.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    positions: tf.Tensor
+    size: tf.Tensor
+
+
+class Draws(NamedTuple):
+    """What is drawn for the pairs of real and generated samples of one update.
+
+    Attributes:
+        latents: Standard normal, shape ``(n, latent_dim)``.
+        classes: Classes to generate, shape ``(n,)``: the real sample's, or drawn.
+        mixing: Uniform, shape ``(n,)``: points on the lines between the pairs.
+        real: Uniforms of the real samples' augmentation, shape ``(n, AUGMENT_UNIFORMS)``.
+        fake: Those of the generated samples.
+    """
+
+    latents: tf.Tensor
+    classes: tf.Tensor
+    mixing: tf.Tensor
+    real: tf.Tensor
+    fake: tf.Tensor
+
+
+def unpack(data: Any, samples_seen: Any, *, counted: bool = False) -> Batch:
+    """Brings what a dataset yields into the form that the steps take.
+
+    Args:
+        data: Images, or ``(images,)``, ``(images, labels)``, ``(images, labels, positions)`` with
+            integer positions.
+        samples_seen: How many samples came before: where no positions are given, they go on from
+            there.
+        counted: Whether ``samples_seen`` already counts this batch.
+
+    Returns:
+        The batch; without labels all samples are unlabelled.
+
+    Raises:
+        InvalidInputError: There is something else in the third place, such as sample weights.
+    """
+    parts = data if isinstance(data, tuple | list) else (data,)
+    images, labels, positions = (*parts, None, None)[:3]
+    images = tf.cast(images, tf.float32)
+    count = tf.shape(images, tf.int64)[0]
+    if labels is None:
+        labels = tf.fill((count,), -1)
+    size, offset = batch_layout(count)
+    if positions is None:
+        first = samples_seen - size if counted else samples_seen
+        positions = first + offset + tf.range(count)
+    elif not tf.convert_to_tensor(positions).dtype.is_integer:
+        raise InvalidInputError(
+            "A GAN takes no sample weights. Received: a third, non-integer element. "
+            "Yield (images, labels), or integer positions in the third place."
+        )
+    return Batch(
+        images, tf.reshape(tf.cast(labels, tf.int32), (-1,)), tf.cast(positions, tf.int64), size
+    )
+
+
+def deal(batch: Batch, parts: int) -> list[Batch]:
+    """Deals a batch out in turn, as cards are.
+
+    Args:
+        batch: The replica's batch.
+        parts: How many batches to make.
+
+    Returns:
+        The parts; together over all replicas, each is the same whatever the number of replicas.
+    """
+    if parts == 1:
+        return [batch]
+    dealt = []
+    for part in range(parts):
+        images, labels, positions = (value[part::parts] for value in batch[:3])
+        size, _ = batch_layout(tf.shape(images)[0])
+        dealt.append(Batch(images, labels, positions, size))
+    return dealt
+
+
+def draw(
+    seed: int, purpose: str, batch: Batch, latent_dim: int, class_probabilities: tf.Tensor
+) -> Draws:
+    """Draws everything random about one update, as a function of seed, purpose and positions.
+
+    Args:
+        seed: Of the training.
+        purpose: Which update it is for; another one draws independently.
+        batch: The real samples.
+        latent_dim: Length of the noise vector.
+        class_probabilities: Distribution of the classes beside unlabelled samples, shape
+            ``(num_classes,)``.
+
+    Returns:
+        The draws.
+    """
+    latents = noise_rows(derive_seed(seed, purpose, "latent"), batch.positions, latent_dim)
+    uniforms = uniform_rows(
+        derive_seed(seed, purpose, "uniform"),
+        batch.positions,
+        _AUGMENTATION + 2 * AUGMENT_UNIFORMS,
+    )
+    return Draws(
+        latents=latents,
+        classes=_classes(batch.labels, uniforms[:, _CLASS], class_probabilities),
+        mixing=uniforms[:, _MIXING],
+        real=uniforms[:, _AUGMENTATION : _AUGMENTATION + AUGMENT_UNIFORMS],
+        fake=uniforms[:, _AUGMENTATION + AUGMENT_UNIFORMS :],
+    )
+
+
+def _classes(labels: tf.Tensor, uniforms: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """Keeps the labels that there are and draws the others."""
+    bounds = tf.cumsum(probabilities)[:-1]
+    drawn = tf.reduce_sum(tf.cast(uniforms[:, None] >= bounds, tf.int32), axis=1)
+    return tf.where(labels >= 0, labels, drawn)
