@@ -1,0 +1,207 @@
+"""One face for the three kinds of artefact: a `.tflite` file, a SavedModel, a `.keras` file."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
+from keras_ganaccel.export.interpreter import TFLiteRunner
+from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.quiet import native_stderr_to_log
+from keras_ganaccel.export.scores import probabilities
+
+
+class Runner(Protocol):
+    """What runs an artefact."""
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads compute; None if that is not known."""
+
+    def run(self, *inputs: np.ndarray) -> np.ndarray:
+        """Computes the first output of samples ``(n, ...)``, float32."""
+
+    def warm(self, *inputs: np.ndarray) -> None:
+        """Places one call's inputs."""
+
+    def invoke(self) -> None:
+        """Computes one call on them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A loaded artefact and what its file says.
+
+    Args:
+        path: The file or folder.
+        format: ``"keras"``, ``"saved_model"``, or a TFLite file's quantization.
+        runner: Runs it.
+        metadata: Class names, input range and output kind.
+        bytes: Its size, all files together.
+        gzip_bytes: Its size after gzip, level 9.
+        parameters: The number of its weights.
+        kernels: What its kernels hold.
+        inputs: The inputs.
+        output: The first output.
+        file_facts: All that was read from a TFLite file; None otherwise.
+    """
+
+    path: Path
+    format: str
+    runner: Runner
+    metadata: ArtifactMetadata
+    bytes: int
+    gzip_bytes: int
+    parameters: int
+    kernels: tuple[KernelFacts, ...]
+    inputs: tuple[TensorFacts, ...]
+    output: TensorFacts
+    file_facts: FileFacts | None = field(default=None, repr=False)
+
+    def outputs(self, x: np.ndarray | tuple[np.ndarray, ...]) -> np.ndarray:
+        """Computes the first output, dequantized.
+
+        Args:
+            x: Samples as the model takes them: float32 in ``metadata.input_range``, also where
+                the file itself takes raw values. For several inputs, a tuple of arrays.
+        """
+        return self.runner.run(*self.fed(x))
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Computes class probabilities, float32 ``(n, k)``; `x` as for `outputs`."""
+        return probabilities(self.outputs(x), self.metadata.output)
+
+    def fed(self, x: np.ndarray | tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Brings samples into the form that the runner is fed with."""
+        inputs = x if isinstance(x, tuple) else (x,)
+        if self.metadata.raw_input:
+            return (self.metadata.to_raw(inputs[0]),)
+        return inputs
+
+    @property
+    def input_scale(self) -> float:
+        """The factor in ``float input = raw * scale + offset``."""
+        if not self.metadata.raw_input:
+            return self.metadata.raw_scale
+        return self.inputs[0].scales[0] if self.inputs[0].scales else 1.0
+
+    @property
+    def input_offset(self) -> float:
+        """The summand in ``float input = raw * scale + offset``."""
+        if not self.metadata.raw_input:
+            return self.metadata.raw_offset
+        zero_points = self.inputs[0].zero_points
+        return -zero_points[0] * self.input_scale if zero_points else 0.0
+
+
+def open_artifact(
+    path: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    allowed_operators: Iterable[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    allow_unsafe: bool = False,
+) -> Artifact:
+    """Inspects and loads an artefact; TensorFlow is only imported if it is no TFLite file.
+
+    Args:
+        path: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
+        threads: How many threads a TFLite file computes with.
+        allowed_operators: See `inspect_tflite`.
+        overrides: Fields of `ArtifactMetadata` that replace what the artefact says of itself;
+            for the value ranges of a file with `raw_input` only the file's word counts.
+        allow_unsafe: Loads a `.keras` file even if it holds code.
+
+    Raises:
+        MissingFileError: If it does not exist.
+        InvalidInputError: If it is none of the three, or no valid one.
+        VerificationError: If it cannot be loaded.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(
+            f"The artefact does not exist. Received: {path}. Give a .tflite or .keras file, "
+            "or the folder of a SavedModel."
+        )
+    if path.suffix == ".tflite":
+        artifact = _open_tflite(path, threads, allowed_operators)
+    elif path.suffix == ".keras" or (path / "saved_model.pb").is_file():
+        artifact = _open_tensorflow(path, allow_unsafe)
+    else:
+        raise InvalidInputError(
+            "An artefact is a .tflite file, a .keras file, or the folder of a SavedModel. "
+            f"Received: {path}. Export the model first."
+        )
+    return replace(artifact, metadata=_overridden(artifact.metadata, overrides or {}))
+
+
+def _overridden(metadata: ArtifactMetadata, overrides: Mapping[str, Any]) -> ArtifactMetadata:
+    fixed = ("value_range", "input_range") if metadata.raw_input else ()
+    return replace(metadata, **{k: v for k, v in overrides.items() if k not in fixed})
+
+
+def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | None) -> Artifact:
+    facts = inspect_tflite(path, allowed_operators=allowed_operators)
+    with native_stderr_to_log():
+        runner = TFLiteRunner(path, threads)
+    metadata = facts.metadata or ArtifactMetadata(output=_kind_of_file(facts))
+    return Artifact(
+        path=path,
+        format=metadata.quantization or facts.inputs[0].dtype,
+        runner=runner,
+        metadata=metadata,
+        bytes=facts.bytes,
+        gzip_bytes=facts.gzip_bytes,
+        parameters=facts.parameters,
+        kernels=facts.kernels,
+        inputs=facts.inputs,
+        output=facts.outputs[0],
+        file_facts=facts,
+    )
+
+
+def _kind_of_file(facts: FileFacts) -> str:
+    """Recognises what a file without our metadata puts out by its last operator."""
+    shape = facts.outputs[0].shape
+    if len(shape) != 2:
+        return "samples"
+    if shape[1] == 1:
+        return "binary_probability" if facts.output_operator == "LOGISTIC" else "binary_logit"
+    return "softmax" if facts.output_operator == "SOFTMAX" else "logits"
+
+
+def _open_tensorflow(path: Path, allow_unsafe: bool) -> Artifact:
+    from keras_ganaccel.export.keras_runner import load_keras, load_saved_model
+
+    is_folder = path.is_dir()
+    runner = load_saved_model(path) if is_folder else load_keras(path, allow_unsafe=allow_unsafe)
+    size, compressed = _sizes(path)
+    return Artifact(
+        path=path,
+        format="saved_model" if is_folder else "keras",
+        runner=runner,
+        metadata=runner.metadata or ArtifactMetadata(),
+        bytes=size,
+        gzip_bytes=compressed,
+        parameters=runner.parameters,
+        kernels=runner.kernels,
+        inputs=runner.inputs,
+        output=runner.output,
+    )
+
+
+def _sizes(path: Path) -> tuple[int, int]:
+    """Returns a file's or folder's bytes, as they are and after gzip, file by file."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    contents = [file.read_bytes() for file in files]
+    compressed = sum(len(gzip.compress(content, 9, mtime=0)) for content in contents)
+    return sum(map(len, contents)), compressed

@@ -1,0 +1,195 @@
+"""Runs a SavedModel in TensorFlow and a `.keras` file in Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.classifier.outputs import output_kind
+from keras_ganaccel.errors import InvalidInputError, UnsafeModelError, VerificationError
+from keras_ganaccel.export.inspect import TensorFacts
+from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.naming import SIGNATURE
+from keras_ganaccel.export.quiet import native_stderr_to_log
+from keras_ganaccel.export.saved_model import METADATA_FILE
+
+_BATCH = 256
+
+
+class TensorFlowRunner:
+    """A computation in TensorFlow, with the same face as `TFLiteRunner`.
+
+    Args:
+        call: Takes one tensor per input and returns the first output.
+        inputs: The inputs.
+        output: The first output.
+        kernels: What its kernels hold.
+        parameters: The number of its weights.
+        metadata: What it says of itself.
+        owner: What must stay alive as long as `call` does.
+    """
+
+    def __init__(
+        self,
+        call: Callable[..., tf.Tensor],
+        *,
+        inputs: tuple[TensorFacts, ...],
+        output: TensorFacts,
+        kernels: tuple[KernelFacts, ...],
+        parameters: int,
+        metadata: ArtifactMetadata | None,
+        owner: Any,
+    ) -> None:
+        self.inputs, self.output, self.kernels = inputs, output, kernels
+        self.parameters, self.metadata = parameters, metadata
+        self.threads = tf.config.threading.get_intra_op_parallelism_threads() or None
+        self._call, self._owner = call, owner
+        self._warm: list[tf.Tensor] = []
+
+    def run(self, *inputs: np.ndarray) -> np.ndarray:
+        """Computes the first output for samples ``(n, ...)``, in batches; float32."""
+        received = [array.shape[1:] for array in inputs]
+        expected = [facts.shape[1:] for facts in self.inputs]
+        fits = len(received) == len(expected) and all(
+            len(mine) == len(theirs)
+            and all(t in (-1, m) for m, t in zip(mine, theirs, strict=True))
+            for mine, theirs in zip(received, expected, strict=True)
+        )
+        if not fits or not len(inputs[0]):
+            raise InvalidInputError(
+                f"The artefact takes samples of shape {expected}. Received: {received}. "
+                "Give samples of that shape."
+            )
+        starts = range(0, len(inputs[0]), _BATCH)
+        batches = ([a[start : start + _BATCH] for a in inputs] for start in starts)
+        return np.concatenate(
+            [np.asarray(self._call(*self._tensors(batch)), np.float32) for batch in batches]
+        )
+
+    def warm(self, *inputs: np.ndarray) -> None:
+        """Places the inputs, so that `invoke` alone can be timed."""
+        self._warm = self._tensors(inputs)
+
+    def invoke(self) -> None:
+        """Computes one call on what `warm` placed."""
+        np.asarray(self._call(*self._warm))
+
+    def _tensors(self, inputs: Iterable[np.ndarray]) -> list[tf.Tensor]:
+        return [
+            tf.constant(values, facts.dtype)
+            for values, facts in zip(inputs, self.inputs, strict=True)
+        ]
+
+
+def load_saved_model(folder: Path) -> TensorFlowRunner:
+    """Loads a SavedModel's ``serving_default`` signature.
+
+    Raises:
+        VerificationError: If it cannot be loaded or has no such signature.
+    """
+    try:
+        with native_stderr_to_log():
+            loaded = tf.saved_model.load(str(folder))
+        function = loaded.signatures[SIGNATURE]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise VerificationError(
+            f"The SavedModel cannot be loaded. Received: {folder.name} ({reason}). Export it again."
+        ) from error
+    specs = function.structured_input_signature[1]
+    outputs = function.structured_outputs
+    first = sorted(outputs)[0]
+
+    def call(*tensors: tf.Tensor) -> tf.Tensor:
+        return function(**dict(zip(specs, tensors, strict=True)))[first]
+
+    weights = [(variable.name, variable.numpy()) for variable in getattr(loaded, "variables", [])]
+    written = folder / METADATA_FILE
+    return TensorFlowRunner(
+        call,
+        inputs=tuple(_facts(name, spec) for name, spec in specs.items()),
+        output=_facts(first, outputs[first]),
+        kernels=weight_facts(weights),
+        parameters=sum(values.size for _, values in weights),
+        metadata=ArtifactMetadata.from_json(written.read_bytes()) if written.is_file() else None,
+        owner=loaded,
+    )
+
+
+def load_keras(path: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:
+    """Loads a `.keras` file, in safe mode unless `allow_unsafe`.
+
+    Raises:
+        UnsafeModelError: If it holds code.
+        VerificationError: If it cannot be loaded.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        if "safe_mode" in reason or "unsafe" in reason:
+            raise UnsafeModelError(
+                f"The model holds code that would run on loading. Received: {path.name}. "
+                "If you trust it, pass allow_unsafe=True."
+            ) from error
+        raise VerificationError(
+            f"The Keras file cannot be loaded. Received: {path.name} ({reason}). Save it again."
+        ) from error
+    return keras_runner(model)
+
+
+def keras_runner(model: keras.Model) -> TensorFlowRunner:
+    """Runs a Keras model in inference mode."""
+    structure = list(model.inputs) if isinstance(model, keras.Sequential) else model.input
+    single = len(model.inputs) == 1 and not isinstance(structure, (dict, tuple))
+
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def call(*tensors: tf.Tensor) -> tf.Tensor:
+        given = tensors[0] if single else keras.tree.pack_sequence_as(structure, list(tensors))
+        return keras.tree.flatten(model(given, training=False))[0]
+
+    weights = [(weight.path, np.asarray(weight)) for weight in model.weights]
+    kind = output_kind(model) if len(model.outputs[0].shape) == 2 else "samples"
+    return TensorFlowRunner(
+        call,
+        inputs=tuple(_facts(tensor.name, tensor) for tensor in model.inputs),
+        output=_facts("output", model.outputs[0]),
+        kernels=weight_facts(weights),
+        parameters=model.count_params(),
+        metadata=ArtifactMetadata(output=kind),
+        owner=model,
+    )
+
+
+def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts, ...]:
+    """Counts zeros and distinct values of the kernels among named weights.
+
+    Args:
+        weights: Name and values of each; kernels are those whose name ends in ``kernel``.
+    """
+    return tuple(
+        KernelFacts(
+            name=name.partition(":")[0],
+            operator="",
+            shape=values.shape,
+            dtype=str(values.dtype),
+            zeros=int(values.size - np.count_nonzero(values)),
+            distinct=len(np.unique(values)),
+            per_channel=False,
+        )
+        for name, values in weights
+        if name.partition(":")[0].endswith("kernel")
+    )
+
+
+def _facts(name: str, tensor: Any) -> TensorFacts:
+    shape = tuple(-1 if size is None else int(size) for size in tensor.shape)
+    return TensorFacts(name, shape, tf.as_dtype(tensor.dtype).name)

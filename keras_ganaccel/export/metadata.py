@@ -1,0 +1,102 @@
+"""What an artefact says of itself: class names, input scaling and what its output means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.version import __version__
+
+ENTRY = "keras_ganaccel"
+OUTPUT_KINDS = ("logits", "softmax", "binary_logit", "binary_probability", "samples")
+
+
+@dataclass(frozen=True)
+class ArtifactMetadata:
+    """Travels inside the artefact, so that the file alone is enough to predict with.
+
+    Args:
+        class_names: One name per class; empty if unknown.
+        output: One of `OUTPUT_KINDS`; ``"samples"`` is a generator's output in [-1, 1].
+        value_range: The raw values that mean black and white.
+        input_range: The values that the model itself takes for black and white.
+        raw_input: Whether the preprocessing is part of the file, which then takes raw values.
+        quantization: The format, such as ``"float32"`` or ``"int8"``; empty if unknown.
+        version: The version of this package that wrote the file.
+
+    Example:
+        >>> metadata = ArtifactMetadata(("a", "b"), "logits", value_range=(0.0, 16.0))
+        >>> metadata.raw_scale, metadata.raw_offset
+        (0.0625, 0.0)
+    """
+
+    class_names: tuple[str, ...] = ()
+    output: str = "logits"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    input_range: tuple[float, float] = (0.0, 1.0)
+    raw_input: bool = False
+    quantization: str = ""
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUT_KINDS:
+            raise InvalidInputError(
+                f"`output` says what the numbers mean. Received: {self.output!r}. "
+                + nearest(self.output, OUTPUT_KINDS)
+            )
+        for name in ("value_range", "input_range"):
+            low, high = getattr(self, name)
+            if not low < high:
+                raise InvalidInputError(
+                    f"`{name}` must be two numbers, the lower first. "
+                    f"Received: {(low, high)}. Give the values that mean black and white."
+                )
+
+    @property
+    def raw_scale(self) -> float:
+        """The model's input per raw value."""
+        low, high = self.value_range
+        return (self.input_range[1] - self.input_range[0]) / (high - low)
+
+    @property
+    def raw_offset(self) -> float:
+        """The model's input for the raw value 0."""
+        return self.input_range[0] - self.value_range[0] * self.raw_scale
+
+    def to_raw(self, x: np.ndarray) -> np.ndarray:
+        """Maps what the model takes back to raw uint8 values, for files with `raw_input`.
+
+        Args:
+            x: Float samples in `input_range`.
+        """
+        raw = np.rint((np.asarray(x, np.float64) - self.raw_offset) / self.raw_scale)
+        return np.clip(raw, 0, 255).astype(np.uint8)
+
+    def to_json(self) -> bytes:
+        """Returns compact JSON with sorted keys: equal metadata give equal bytes."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> ArtifactMetadata:
+        """Reads what `to_json` wrote; keys of later versions are passed over.
+
+        Raises:
+            InvalidInputError: If it is not such JSON.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
+            for key in ("class_names", "value_range", "input_range"):
+                if key in known:
+                    known[key] = tuple(known[key])
+            return cls(**known)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InvalidInputError(
+                f"The metadata inside the artefact cannot be read. Received: {error}. "
+                "Export the model again."
+            ) from error

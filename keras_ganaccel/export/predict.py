@@ -1,0 +1,94 @@
+"""Labels and probabilities from an artefact alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.data.preprocess import to_unit
+from keras_ganaccel.data.sources import load_samples
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.export.artifact import Artifact, open_artifact
+
+
+def predict(artifact: str | os.PathLike[str], x: np.ndarray, *, threads: int = 1) -> np.ndarray:
+    """Computes class probabilities by running an artefact.
+
+    Args:
+        artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
+        x: Samples as the Keras model takes them, float32 ``(n, ...)``, in [0, 1] by default; also
+            for files that have the preprocessing inside.
+        threads: How many threads a TFLite file computes with.
+
+    Returns:
+        float32 ``(n, k)``; softmax, logits and single binary outputs all become probabilities.
+
+    Raises:
+        InvalidInputError: If the artefact is no classifier's, or `x` does not fit it.
+    """
+    return open_artifact(artifact, threads=threads).probabilities(np.asarray(x, np.float32))
+
+
+def predict_files(
+    artifact: str | os.PathLike[str],
+    samples: str | os.PathLike[str],
+    *,
+    class_names: tuple[str, ...] | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> list[dict[str, Any]]:
+    """Predicts the samples of a file or folder.
+
+    Args:
+        artifact: The artefact, see `predict`.
+        samples: An ``.npy`` or ``.npz`` file, an image, or a folder of images.
+        class_names: The names of the classes, if the artefact does not hold them.
+        value_range: The raw values that mean black and white, likewise.
+
+    Returns:
+        Per sample ``{"sample", "label", "probabilities": {class name: probability}}``.
+
+    Raises:
+        InvalidInputError: If samples or names do not fit the artefact.
+    """
+    overrides = {} if value_range is None else {"value_range": value_range}
+    opened = open_artifact(artifact, overrides=overrides)
+    spec = _spec_of(opened)
+    raw = load_samples(Path(samples), spec)
+    low, high = opened.metadata.input_range
+    chances = opened.probabilities(to_unit(raw, spec) * np.float32(high - low) + np.float32(low))
+    names = class_names or opened.metadata.class_names or _numbers(chances.shape[1])
+    if len(names) != chances.shape[1]:
+        raise InvalidInputError(
+            f"There must be a name for each of {chances.shape[1]} classes. "
+            f"Received: {len(names)}. Give as many names."
+        )
+    return [
+        {
+            "sample": number,
+            "label": names[int(row.argmax())],
+            "probabilities": dict(zip(names, map(float, row), strict=True)),
+        }
+        for number, row in enumerate(chances)
+    ]
+
+
+def _spec_of(opened: Artifact) -> DataSpec:
+    """Describes the samples that an artefact takes."""
+    shape = opened.inputs[0].shape
+    if len(shape) != 4 or -1 in shape[1:]:
+        raise InvalidInputError(
+            f"Only artefacts for images of a fixed size take files. Received: {shape}. "
+            "Use predict() with arrays."
+        )
+    _, height, width, channels = shape
+    return DataSpec(
+        height, width, channels, opened.metadata.class_names, opened.metadata.value_range
+    )
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(count))

@@ -1,0 +1,95 @@
+"""What was promised of an artefact, checked against what its file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.export.artifact import Artifact
+from keras_ganaccel.export.inspect import FileFacts, TensorFacts
+from keras_ganaccel.export.kernels import KernelFacts
+
+KNOWN = ("sparsity", "number_of_clusters", "int8", "uncompressed")
+
+# Promised shares are met up to rounding: a pruning mask cuts a whole number of weights.
+SPARSITY_TOLERANCE = 0.005
+
+_INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "bool")
+_NAMED = 3
+
+
+def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str]:
+    """Lists the promises that a file does not keep, each naming the tensor to blame.
+
+    Args:
+        artifact: The loaded artefact.
+        promises: ``"sparsity"``: the least share of zeros among all kernel elements;
+            ``"number_of_clusters"``: the most distinct values of any kernel (per output channel
+            where the scales are per channel); ``"int8"``: whether every input, output and
+            activation is integer; ``"uncompressed"``: names of kernels that the second does not
+            cover.
+
+    Returns:
+        One sentence per broken promise; empty if all are kept.
+
+    Raises:
+        InvalidInputError: If a promise is not known.
+    """
+    for name in promises:
+        if name not in KNOWN:
+            raise InvalidInputError(
+                f"`promises` knows no {name!r}. Received: {dict(promises)}. " + nearest(name, KNOWN)
+            )
+    problems: list[str] = []
+    if promises.get("sparsity") is not None:
+        problems += _sparsity_problems(artifact.kernels, float(promises["sparsity"]))
+    if promises.get("number_of_clusters") is not None:
+        exempt = frozenset(promises.get("uncompressed") or ())
+        problems += _cluster_problems(artifact.kernels, int(promises["number_of_clusters"]), exempt)
+    if promises.get("int8"):
+        problems += _integer_problems(artifact.file_facts)
+    return problems
+
+
+def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[str]:
+    elements = sum(kernel.elements for kernel in kernels)
+    found = sum(kernel.zeros for kernel in kernels) / elements if elements else 0.0
+    if found >= promised - SPARSITY_TOLERANCE:
+        return []
+    # Those that hold most of the missing zeros come first.
+    missing = sorted(kernels, key=lambda k: k.zeros - promised * k.elements)[:_NAMED]
+    named = ", ".join(f"{kernel.name} {kernel.sparsity:.1%}" for kernel in missing)
+    return [f"sparsity is {found:.1%}, not {promised:.1%} (densest: {named})"]
+
+
+def _cluster_problems(
+    kernels: Sequence[KernelFacts], promised: int, exempt: frozenset[str]
+) -> list[str]:
+    return [
+        f"{kernel.name} has {kernel.distinct} distinct values, not at most {promised}"
+        for kernel in kernels
+        if kernel.distinct > promised and kernel.name not in exempt
+    ]
+
+
+def _integer_problems(facts: FileFacts | None) -> list[str]:
+    if facts is None:
+        return ["it is no TFLite file, and so not full int8"]
+    problems = [
+        f"{role} {tensor.name} is {tensor.dtype}, not int8 or uint8"
+        for role, tensors in (("input", facts.inputs), ("output", facts.outputs))
+        for tensor in tensors
+        if not _is_integer_face(tensor)
+    ]
+    ends = {tensor.name for tensor in (*facts.inputs, *facts.outputs)}
+    inner = [t for t in facts.tensors if t.dtype not in _INTEGERS and t.name not in ends]
+    problems += [f"tensor {tensor.name} is {tensor.dtype}" for tensor in inner[:_NAMED]]
+    return problems
+
+
+def _is_integer_face(tensor: TensorFacts) -> bool:
+    """Quantized bytes, or plain integers such as a generator's labels."""
+    return tensor.dtype in ("int8", "uint8") or (
+        tensor.dtype in ("int32", "int64") and not tensor.scales
+    )

@@ -1,0 +1,328 @@
+"""Runs the very file that will be deployed, and holds it to what was promised of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError, VerificationError
+from keras_ganaccel.export.arena import arena_bytes
+from keras_ganaccel.export.artifact import Artifact, open_artifact
+from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.latency import Latency, measure_latency
+from keras_ganaccel.export.promises import broken_promises
+from keras_ganaccel.export.reference import compare, reference_of
+from keras_ganaccel.export.scores import Scores, probabilities, score
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Every figure of one artefact, measured on its file.
+
+    Args:
+        path: The artefact.
+        format: ``"keras"``, ``"saved_model"``, ``"float32"``, ``"int8"`` and so on.
+        scores: Accuracy with its interval, recall and confusion matrix.
+        agreement: The share of samples where it predicts what the reference does; None without
+            a reference.
+        max_difference: The largest difference between its outputs (dequantized) and the
+            reference's; None where these are labels only.
+        reference_accuracy: The reference's own accuracy.
+        bytes: Size of the file, or of all files.
+        gzip_bytes: Size after gzip, level 9.
+        parameters: The number of weights.
+        macs: Multiply-accumulates of one call; None if it is no TFLite file.
+        kernels: Zeros and distinct values of every kernel.
+        operators: How often each operator occurs; empty if it is no TFLite file.
+        dtype_in: The type of the first input.
+        dtype_out: The type of the first output.
+        input: ``{"shape", "scale", "offset"}``: float input = raw * scale + offset.
+        arena_bytes: What TFLite Micro needs; None if it is not installed or does not run it.
+        latency: Of one batch-1 call; None if it was not asked for.
+        rivals: The rivals' latencies by name, measured in turns with it.
+    """
+
+    path: Path
+    format: str
+    scores: Scores
+    agreement: float | None
+    max_difference: float | None
+    reference_accuracy: float | None
+    bytes: int
+    gzip_bytes: int
+    parameters: int
+    macs: int | None
+    kernels: tuple[KernelFacts, ...]
+    operators: dict[str, int]
+    dtype_in: str
+    dtype_out: str
+    input: dict[str, Any]
+    arena_bytes: int | None
+    latency: Latency | None
+    rivals: dict[str, Latency] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right predictions."""
+        return self.scores.accuracy
+
+    @property
+    def confusion_matrix(self) -> np.ndarray:
+        """Counts ``(k, k)``, rows by label, columns by prediction."""
+        return self.scores.confusion_matrix
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros among all kernel elements."""
+        elements = sum(kernel.elements for kernel in self.kernels)
+        return sum(kernel.zeros for kernel in self.kernels) / elements if elements else 0.0
+
+    @property
+    def distinct(self) -> int:
+        """The most distinct values in any kernel (per channel where the scales are)."""
+        return max((kernel.distinct for kernel in self.kernels), default=0)
+
+    def stage(
+        self, name: str, *, file: str | None = None, format: str | None = None
+    ) -> dict[str, Any]:
+        """Returns the row of the ledger.
+
+        Args:
+            name: The stage's name, such as ``"student_int8"``.
+            file: The file, relative to the run folder; by default its name.
+            format: The format to state; by default that of the file.
+        """
+        return {
+            "name": name,
+            "file": file or self.path.name,
+            "format": format or self.format,
+            "accuracy": self.scores.accuracy,
+            "ci95": list(self.scores.ci95),
+            "balanced_accuracy": self.scores.balanced_accuracy,
+            "macro_f1": self.scores.macro_f1,
+            "agreement": self.agreement,
+            "bytes": self.bytes,
+            "gzip_bytes": self.gzip_bytes,
+            "parameters": self.parameters,
+            "sparsity": self.sparsity,
+            "latency_ms": self.latency.as_dict() if self.latency else None,
+            "dtype_in": self.dtype_in,
+            "dtype_out": self.dtype_out,
+            "input": dict(self.input),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns every figure in a form that JSON takes."""
+        return {
+            **self.stage(self.path.stem),
+            "recall": list(self.scores.recall),
+            "confusion_matrix": self.scores.confusion_matrix.tolist(),
+            "max_difference": self.max_difference,
+            "reference_accuracy": self.reference_accuracy,
+            "macs": self.macs,
+            "distinct": self.distinct,
+            "kernels": [
+                {
+                    "name": k.name,
+                    "shape": list(k.shape),
+                    "dtype": k.dtype,
+                    "zeros": k.zeros,
+                    "distinct": k.distinct,
+                    "per_channel": k.per_channel,
+                }
+                for k in self.kernels
+            ],
+            "operators": dict(self.operators),
+            "arena_bytes": self.arena_bytes,
+            "rivals": {name: latency.as_dict() for name, latency in self.rivals.items()},
+        }
+
+
+def verify(
+    artifact: str | os.PathLike[str],
+    data: tuple[np.ndarray, np.ndarray],
+    *,
+    reference: Any = None,
+    reference_x: np.ndarray | None = None,
+    spec: DataSpec | None = None,
+    input_range: tuple[float, float] | None = None,
+    output: str | None = None,
+    promises: Mapping[str, Any] | None = None,
+    min_accuracy: float | None = None,
+    max_drop: float | None = None,
+    max_bytes: int | None = None,
+    max_latency_ratio: float | None = None,
+    rivals: Sequence[str | os.PathLike[str]] = (),
+    threads: int = 1,
+    latency_repeats: int = 100,
+    allowed_operators: Iterable[str] | None = None,
+    allow_unsafe: bool = False,
+) -> Verification:
+    """Measures an artefact on labelled samples, by running its own file.
+
+    A TFLite file is read first, and refused before anything runs if it is no valid flatbuffer or
+    uses an operator that is not allowed. It then runs in the ai-edge-litert interpreter, a
+    SavedModel in TensorFlow, a `.keras` file in Keras.
+
+    Args:
+        artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
+        data: Samples and labels: ``x`` float32 ``(n, height, width, channels)`` as the Keras
+            model takes them ([0, 1] unless `input_range` says otherwise), ``y`` integers
+            ``(n,)``. Files with the preprocessing inside are fed the raw values of `x`.
+        reference: What to compare with: a Keras model, its probabilities ``(n, k)``, or
+            predicted labels ``(n,)``.
+        reference_x: Samples for a reference that takes others.
+        spec: The description of the data, where the artefact does not hold it.
+        input_range: What the model takes for black and white, likewise.
+        output: What the output means, where that cannot be recognised.
+        promises: What was promised, see `broken_promises`.
+        min_accuracy: The gate on accuracy.
+        max_drop: The gate on the reference's accuracy minus the artefact's.
+        max_bytes: The gate on the size.
+        max_latency_ratio: The gate on the artefact's median latency over the first rival's.
+        rivals: Artefacts to measure latency against, in turns.
+        threads: How many threads TFLite files compute with.
+        latency_repeats: Timed calls; 0 measures no latency.
+        allowed_operators: See `inspect_tflite`.
+        allow_unsafe: Loads a `.keras` file even if it holds code.
+
+    Returns:
+        Every figure.
+
+    Raises:
+        InvalidInputError: If the artefact is no valid one, or does not fit the data.
+        VerificationError: If promises or gates are broken; all of them are named.
+    """
+    overrides = _overrides(spec, input_range, output)
+    opened = open_artifact(
+        artifact,
+        threads=threads,
+        allowed_operators=allowed_operators,
+        overrides=overrides,
+        allow_unsafe=allow_unsafe,
+    )
+    x, y = _checked(data)
+    outputs = opened.outputs(x)
+    chances = probabilities(outputs, opened.metadata.output)
+    scores = score(chances.argmax(axis=1), y, chances.shape[1])
+    known = reference_of(reference, x if reference_x is None else reference_x, len(y))
+    comparison = compare(known, outputs, chances, opened.metadata.output, y)
+    latencies = _latencies(opened, x, rivals, threads, latency_repeats, overrides)
+    result = Verification(
+        path=opened.path,
+        format=opened.format,
+        scores=scores,
+        agreement=comparison.agreement,
+        max_difference=comparison.max_difference,
+        reference_accuracy=comparison.accuracy,
+        bytes=opened.bytes,
+        gzip_bytes=opened.gzip_bytes,
+        parameters=opened.parameters,
+        macs=opened.file_facts.macs if opened.file_facts else None,
+        kernels=opened.kernels,
+        operators=opened.file_facts.operators if opened.file_facts else {},
+        dtype_in=opened.inputs[0].dtype,
+        dtype_out=opened.output.dtype,
+        input={
+            "shape": [abs(size) for size in opened.inputs[0].shape],
+            "scale": opened.input_scale,
+            "offset": opened.input_offset,
+        },
+        arena_bytes=arena_bytes(opened.path) if opened.file_facts else None,
+        latency=latencies.get(_OWN),
+        rivals={name: value for name, value in latencies.items() if name != _OWN},
+    )
+    failures = [
+        *broken_promises(opened, promises or {}),
+        *_broken_gates(result, min_accuracy, max_drop, max_bytes, max_latency_ratio),
+    ]
+    if failures:
+        raise VerificationError(
+            f"{opened.path.name} does not keep what was promised. Received: {'; '.join(failures)}. "
+            "Export it again, or promise less."
+        )
+    return result
+
+
+_OWN = ""
+
+
+def _overrides(
+    spec: DataSpec | None, input_range: tuple[float, float] | None, output: str | None
+) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    if spec is not None:
+        overrides |= {"class_names": spec.class_names, "value_range": spec.value_range}
+    if input_range is not None:
+        overrides["input_range"] = input_range
+    if output is not None:
+        overrides["output"] = output
+    return overrides
+
+
+def _checked(data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(data[0], np.float32), np.asarray(data[1])
+    if len(x) != len(y) or y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        raise InvalidInputError(
+            "`data` must be samples and as many integer labels. "
+            f"Received: {x.shape} and {y.dtype} {y.shape}. Give (x, y)."
+        )
+    return x, y
+
+
+def _latencies(
+    opened: Artifact,
+    x: np.ndarray,
+    rivals: Sequence[str | os.PathLike[str]],
+    threads: int,
+    repeats: int,
+    overrides: dict[str, Any],
+) -> dict[str, Latency]:
+    if not repeats:
+        return {}
+    calls = {}
+    names = [_OWN, *(os.fspath(rival) for rival in rivals)]
+    others = (open_artifact(rival, threads=threads, overrides=overrides) for rival in rivals)
+    for name, artifact in zip(names, (opened, *others), strict=True):
+        artifact.runner.warm(*artifact.fed(x[:1]))
+        calls[name] = artifact.runner.invoke
+    return measure_latency(calls, repeats=repeats, threads=opened.runner.threads)
+
+
+def _broken_gates(
+    result: Verification,
+    min_accuracy: float | None,
+    max_drop: float | None,
+    max_bytes: int | None,
+    max_latency_ratio: float | None,
+) -> list[str]:
+    failures = []
+    if min_accuracy is not None and result.accuracy < min_accuracy:
+        failures.append(f"accuracy is {result.accuracy:.4f}, not at least {min_accuracy}")
+    if max_drop is not None:
+        if result.reference_accuracy is None:
+            raise InvalidInputError(
+                "`max_drop` needs a reference to drop from. Received: reference=None. "
+                "Give the Keras model."
+            )
+        drop = result.reference_accuracy - result.accuracy
+        if drop > max_drop:
+            failures.append(f"accuracy drops by {drop:.4f}, not at most {max_drop}")
+    if max_bytes is not None and result.bytes > max_bytes:
+        failures.append(f"the file has {result.bytes} bytes, not at most {max_bytes}")
+    if max_latency_ratio is not None:
+        if result.latency is None or not result.rivals:
+            raise InvalidInputError(
+                "`max_latency_ratio` needs a rival to be faster than. "
+                f"Received: {len(result.rivals)} rivals. Give `rivals`."
+            )
+        ratio = result.latency.median / next(iter(result.rivals.values())).median
+        if ratio > max_latency_ratio:
+            failures.append(f"latency is {ratio:.2f} of the rival's, not {max_latency_ratio}")
+    return failures
