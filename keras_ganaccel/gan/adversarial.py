@@ -215,7 +215,9 @@ class AdversarialTrainer(Trainer):
         if self.options.adaptive_augmentation:
             mean = global_batch_total(global_batch_mean(signal, batch.size))
             self.augmentation_strength.assign(
-                adapt_strength(self.augmentation_strength, mean, samples=batch.size)
+                adapt_strength(
+                    self.augmentation_strength, mean, samples=tf.cast(batch.size, tf.float32)
+                )
             )
         if self.options.lecam_weight > 0:
             means = [global_batch_mean(logits, batch.size) for logits in (real_logits, fake_logits)]
