@@ -1,0 +1,93 @@
+"""The files of a pool: TFRecord shards of many samples per record, and reading them back.
+
+A record holds a block of samples: their bytes are decoded all at once, so that reading costs
+about as little as slicing an array in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.files import atomic_save
+
+SAMPLES_PER_RECORD = 256
+
+
+def quantize(x: np.ndarray) -> np.ndarray:
+    """Brings samples to the values that a pool stores: 0, 1/255, ..., 1.
+
+    Args:
+        x: float32 in [0, 1].
+
+    Returns:
+        float32 of the same shape, off by 1/510 at most. `write_pool` filters and labels these
+        values, so that nothing differs from what a student sees.
+    """
+    return (np.rint(x * 255.0) / np.float32(255.0)).astype(np.float32)
+
+
+def write_shard(path: Path, x: np.ndarray, y: np.ndarray, logits: np.ndarray | None) -> None:
+    """Writes one shard; it appears under its name only when complete.
+
+    Args:
+        path: The file.
+        x: Samples, float32, as `quantize` returns them, shape ``(n, height, width, channels)``.
+        y: Classes, int64, shape ``(n,)``.
+        logits: The teacher's logits, float32, shape ``(n, classes)``, or None.
+    """
+
+    def save(temporary: Path) -> None:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for start in range(0, len(x), SAMPLES_PER_RECORD):
+                block = slice(start, start + SAMPLES_PER_RECORD)
+                columns = {
+                    "x": np.rint(x[block] * 255.0).astype(np.uint8),
+                    "y": y[block].astype("<i8"),
+                }
+                if logits is not None:
+                    columns["teacher_logits"] = logits[block].astype("<f4")
+                features = {name: _bytes(values) for name, values in columns.items()}
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString(deterministic=True))
+
+    atomic_save(path, save)
+
+
+def read_shards(paths: Sequence[Path], shape: Sequence[int], logits: int | None) -> tf.data.Dataset:
+    """Reads shards one after the other.
+
+    Args:
+        paths: The files, in order.
+        shape: ``(height, width, channels)``.
+        logits: Classes of the teacher's logits to deliver, or None to leave them out.
+
+    Returns:
+        Unbatched ``(x float32 in [0, 1], y int64)``; with logits, y is
+        ``{"label": int64, "teacher_logits": float32 (classes,)}``.
+    """
+    columns = ["x", "y", *(["teacher_logits"] if logits else [])]
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in columns}
+
+    def decode(record: tf.Tensor) -> Any:
+        values = tf.io.parse_single_example(record, features)
+        pixels = tf.reshape(tf.io.decode_raw(values["x"], tf.uint8), [-1, *shape])
+        # Divided, as in `quantize`: a product with 1/255 may round otherwise.
+        x = tf.cast(pixels, tf.float32) / 255.0
+        y = tf.io.decode_raw(values["y"], tf.int64)
+        if logits is None:
+            return x, y
+        answers = tf.reshape(tf.io.decode_raw(values["teacher_logits"], tf.float32), [-1, logits])
+        return x, {"label": y, "teacher_logits": answers}
+
+    records = tf.data.TFRecordDataset([str(path) for path in paths])
+    return records.map(decode, num_parallel_calls=2, deterministic=True).unbatch()
+
+
+def _bytes(values: np.ndarray) -> tf.train.Feature:
+    data = np.ascontiguousarray(values).tobytes()
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))

@@ -1,0 +1,182 @@
+"""Where synthetic samples come from, behind one small interface."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_ganaccel.data.preprocess import signed_to_unit
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.gan.noise import uniform_rows
+from keras_ganaccel.mixing.statistical import MixupSource, PCAGaussian, Smote
+from keras_ganaccel.seeds import derive_seed
+
+
+class Source(Protocol):
+    """Anything that makes samples of given classes."""
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """Makes one sample per label.
+
+        Args:
+            labels: Classes, int64, shape ``(n,)``.
+            start_index: Number of the first sample in the source's endless sequence. Sample i
+                is a pure function of ``(seed, start_index + i, labels[i])``.
+
+        Returns:
+            float32 in [0, 1], shape ``(n, height, width, channels)``.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Says in JSON values what decides the samples; equal ones give equal samples."""
+
+
+class Generator(Protocol):
+    """What is needed of a conditional GAN; `ConditionalGAN` has it."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of a noise row."""
+
+    @property
+    def ema_generator(self) -> Any:
+        """The averaged generator, a functional Keras model of ``[latent, label]``."""
+
+    def latents(self, seed: int, indices: np.ndarray) -> np.ndarray:
+        """Noise rows, float32 ``(n, latent_dim)``, a pure function of seed and index."""
+
+    def generate_from_latents(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Samples in [-1, 1], float32 ``(n, height, width, channels)``."""
+
+
+def weights_digest(weights: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 of a model's weights in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(str((weight.shape, weight.dtype)).encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+class GanSource:
+    """Samples of a conditional GAN's averaged generator.
+
+    Args:
+        gan: A `ConditionalGAN`, or anything with its ``latents``, ``generate_from_latents`` and
+            ``ema_generator``.
+        seed: Of the noise.
+        truncation: The noise is multiplied by it. Below 1: more typical samples (Brock et al.,
+            2019, arXiv 1809.11096, in its scaling form); above 1: rarer ones.
+    """
+
+    def __init__(self, gan: Generator, *, seed: int = 0, truncation: float = 1.0) -> None:
+        if not 0 < truncation < float("inf"):
+            raise InvalidInputError(
+                f"`truncation` must be above 0. Received: {truncation!r}. Pass 1 for all samples."
+            )
+        self.gan, self.seed, self.truncation = gan, seed, truncation
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """See `Source.sample`."""
+        return signed_to_unit(
+            self.gan.generate_from_latents(self.noise(labels, start_index), labels)
+        )
+
+    def noise(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """The noise rows of the samples, float32 ``(n, latent_dim)``."""
+        indices = start_index + np.arange(len(labels), dtype=np.int64)
+        noise = np.asarray(self.gan.latents(self.seed, indices), np.float32)
+        return noise * np.float32(self.truncation)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Source.describe`."""
+        digest = weights_digest(self.gan.ema_generator.get_weights())
+        return {
+            "source": "gan",
+            "seed": self.seed,
+            "truncation": self.truncation,
+            "weights": digest,
+        }
+
+
+class MixtureSource:
+    """Takes each sample from one of several sources, such as earlier checkpoints of a generator.
+
+    Samples of several checkpoints cover more than those of the last one, whose diversity often
+    falls while their looks improve.
+
+    Args:
+        sources: The sources.
+        weights: Their shares; equal ones by default.
+        seed: Of the choice between them.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], weights: Sequence[float] | None = None, *, seed: int = 0
+    ) -> None:
+        shares = np.ones(len(sources)) if weights is None else np.asarray(weights, np.float64)
+        if len(sources) == 0 or len(shares) != len(sources) or not (shares > 0).all():
+            raise InvalidInputError(
+                f"`weights` must be one number above 0 per source. Received: {weights!r} for "
+                f"{len(sources)} sources. Leave out a source that shall not be used."
+            )
+        self.sources, self.seed = list(sources), seed
+        self.shares = shares / shares.sum()
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """See `Source.sample`."""
+        indices = start_index + np.arange(len(labels), dtype=np.int64)
+        uniforms = uniform_rows(derive_seed(self.seed, "mixture"), indices, 1).numpy()[:, 0]
+        choice = np.searchsorted(np.cumsum(self.shares)[:-1], uniforms, side="right")
+        # Every source makes the whole run, so that a sample's number stays its own.
+        parts = {
+            number: self.sources[number].sample(labels, start_index) for number in np.unique(choice)
+        }
+        return np.stack([parts[number][row] for row, number in enumerate(choice)])
+
+    def describe(self) -> dict[str, Any]:
+        """See `Source.describe`."""
+        return {
+            "source": "mixture",
+            "seed": self.seed,
+            "shares": self.shares.tolist(),
+            "of": [source.describe() for source in self.sources],
+        }
+
+
+_FITTED: Mapping[str, Callable[..., Source]] = {
+    "pca_gaussian": PCAGaussian.fit,
+    "smote": Smote.fit,
+    "mixup": MixupSource.fit,
+}
+
+
+def make_source(
+    name: str, *, x: np.ndarray, y: np.ndarray, gan: Generator | None = None, seed: int = 0
+) -> Source:
+    """Makes a source by name.
+
+    Args:
+        name: ``"gan"``, ``"pca_gaussian"``, ``"smote"`` or ``"mixup"``.
+        x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
+        y: Their classes, int, shape ``(n,)``.
+        gan: The trained GAN, for ``"gan"``.
+        seed: Of the samples.
+
+    Raises:
+        InvalidInputError: The name is unknown, or the GAN is missing.
+    """
+    if name == "gan":
+        if gan is None:
+            raise InvalidInputError(
+                "The source 'gan' needs a trained GAN. Received: None. Pass `gan`."
+            )
+        return GanSource(gan, seed=seed)
+    if name not in _FITTED:
+        raise InvalidInputError(
+            f"Unknown source. Received: {name!r}. {nearest(name, ['gan', *_FITTED])}"
+        )
+    return _FITTED[name](x, y, seed=seed)
