@@ -1,0 +1,36 @@
+"""Where the training runs: strategies, means that are exact over replicas, and the trainer.
+
+Keras 3 alone does not train under `MultiWorkerMirroredStrategy`, averages metrics over replicas
+without their counts, and leaves it to each custom step to divide by the right batch size.
+`Trainer` and `global_batch_mean` settle this for every model of the package.
+"""
+
+from keras_ganaccel.distribution.replicas import (
+    batch_layout,
+    bytes_from_chief,
+    distribute_stream,
+    global_batch_mean,
+    global_batch_total,
+    sum_over_workers,
+)
+from keras_ganaccel.distribution.strategies import (
+    choose_precision,
+    is_chief,
+    is_multi_worker,
+    make_strategy,
+)
+from keras_ganaccel.distribution.trainer import Trainer
+
+__all__ = [
+    "Trainer",
+    "batch_layout",
+    "bytes_from_chief",
+    "choose_precision",
+    "distribute_stream",
+    "global_batch_mean",
+    "global_batch_total",
+    "is_chief",
+    "is_multi_worker",
+    "make_strategy",
+    "sum_over_workers",
+]

@@ -1,0 +1,121 @@
+"""The base class of every model of the package that has steps of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_ganaccel")
+class Trainer(keras.Model):
+    """A Keras model whose `fit` and `evaluate` are right under every strategy.
+
+    A subclass builds all its layers in its constructor and reports through its metrics alone:
+    what `train_step` and `test_step` return is not used, the logs are the results of
+    `self.metrics`, which add up sums and counts over replicas and steps. ``steps_per_execution``
+    steps run in one call into TensorFlow; XLA is used only for ``jit_compile=True`` and a single
+    device.
+    """
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The model's metrics; without a compiled loss there is no `loss` among them."""
+        metrics = super().metrics
+        if self.compiled and self._compile_loss is None:
+            return [metric for metric in metrics if metric is not self._loss_tracker]
+        return metrics
+
+    def distributed_train_step(self, data: Any) -> None:
+        """Trains all replicas on one global batch; called in the cross-replica context.
+
+        Override it for what must be decided for all replicas together.
+
+        Args:
+            data: A batch as the (distributed) dataset yields it.
+        """
+        self.run_on_replicas(self.train_step, data)
+
+    def run_on_replicas(self, step: Callable[[Any], Any], data: Any) -> None:
+        """Runs a step on every replica, each with its part of the batch."""
+        strategy = self.distribute_strategy
+        if self.jit_compile is True and strategy.num_replicas_in_sync == 1:
+            step = tf.function(step, jit_compile=True, autograph=False)
+
+        def replica_step(data: Any) -> None:
+            step(data)
+
+        strategy.run(replica_step, args=(data,))
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes the function that `fit` calls; see `keras.Model.make_train_function`."""
+        if force or self.train_function is None:
+            self._build_optimizer()
+            self.train_function: Any = self._make_steps(self.distributed_train_step)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Makes the function that `evaluate` calls; see `keras.Model.make_test_function`."""
+        if force or self.test_function is None:
+            self.test_function: Any = self._make_steps(
+                lambda data: self.run_on_replicas(self.test_step, data)
+            )
+        return self.test_function
+
+    def _build_optimizer(self) -> None:
+        """Makes the optimizer's variables; under replicas they cannot be made inside a step."""
+        if isinstance(self.optimizer, keras.optimizers.Optimizer) and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def _make_steps(self, step: Callable[[Any], None]) -> Callable[..., dict[str, Any]]:
+        """Makes a function that takes up to `steps` batches off an iterator.
+
+        Its default is ``steps_per_execution``; at the iterator's end it raises StopIteration.
+        """
+
+        def on_data(data: Any) -> dict[str, Any]:
+            step(data)
+            return self.get_metrics_result()
+
+        def on_iterator(iterator: Any, limit: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
+            def body(count: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                batch = iterator.get_next_as_optional()
+
+                def advance() -> tf.Tensor:
+                    step(batch.get_value())
+                    return count + 1
+
+                more = batch.has_value()
+                return tf.cond(more, advance, lambda: count), more
+
+            count, _ = tf.while_loop(
+                lambda count, more: tf.logical_and(more, count < limit),
+                body,
+                (tf.constant(0), tf.constant(True)),
+            )
+            return count, self.get_metrics_result()
+
+        if not self.run_eagerly:
+            on_data = tf.function(on_data, reduce_retracing=True, autograph=False)
+            on_iterator = tf.function(on_iterator, reduce_retracing=True, autograph=False)
+
+        def function(iterator: Any, steps: int | None = None) -> dict[str, Any]:
+            if not isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
+                return on_data(next(iter(iterator)))
+            limit = self.steps_per_execution if steps is None else steps
+            count, logs = on_iterator(iterator, tf.constant(limit))
+            if int(count) == 0:
+                raise StopIteration
+            return logs
+
+        return function
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Does nothing: everything is built beforehand, and Keras' own way fails on replicas."""
+
+    def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """The logs are the metrics' results already."""
+        return logs
