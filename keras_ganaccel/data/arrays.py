@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_ganaccel.data.labels import label_array
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 SPLIT_NAMES = ("train", "validation", "test")
@@ -101,13 +102,12 @@ def combine_arrays(arrays: Sequence[Any], names: Sequence[str], name: str) -> Ra
         InvalidInputError: If samples or labels do not fit, or not together.
     """
     parts = [check_samples(x, n) for x, n in zip(arrays[::2], names[::2], strict=True)]
-    labels = list(arrays[1::2])
+    labels = [label_array(y, n) for y, n in zip(arrays[1::2], names[1::2], strict=True)]
     for x, y, x_name, y_name in zip(parts, labels, names[::2], names[1::2], strict=True):
-        rows = len(y) if np.ndim(y) or isinstance(y, list) else 0
-        if rows != len(x):
+        if len(y) != len(x):
             raise InvalidInputError(
                 f"`{x_name}` and `{y_name}` must have the same length. Received: {len(x)} samples "
-                f"and {rows} labels. Give one label per sample."
+                f"and {len(y)} labels. Give one label per sample."
             )
     if len(parts) == 1:
         return RawData(name, parts[0], labels[0])
@@ -117,10 +117,9 @@ def combine_arrays(arrays: Sequence[Any], names: Sequence[str], name: str) -> Ra
             f"`{names[0]}` and `{names[2]}` must have the same dtype and sample shape. Received: "
             f"{train.dtype} {train.shape[1:]} and {test.dtype} {test.shape[1:]}. Convert one."
         )
-    y_train, y_test = (np.asarray(y) for y in labels)
-    if y_train.shape[1:] != y_test.shape[1:] or (y_train.dtype.kind in "USO") != (
-        y_test.dtype.kind in "USO"
-    ):
+    y_train, y_test = labels
+    text = [y.dtype.kind in "US" for y in labels]
+    if y_train.shape[1:] != y_test.shape[1:] or text[0] != text[1]:
         raise InvalidInputError(
             f"`{names[1]}` and `{names[3]}` must hold labels of the same kind. Received: "
             f"{y_train.dtype} {y_train.shape} and {y_test.dtype} {y_test.shape}. Convert one."
@@ -190,7 +189,7 @@ def _read(path: Path, take: Callable[[Any], Any]) -> Any:
             "Give an existing, readable file."
         ) from None
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "Python objects" if "allow_pickle" in str(error) else "a damaged or foreign file"
+        reason = "Python objects" if "Object arrays" in str(error) else "a damaged or foreign file"
         raise InvalidInputError(
             f"Cannot read arrays from {str(path)!r}. Received: {reason}. "
             "Save plain arrays with numpy.savez or numpy.save."

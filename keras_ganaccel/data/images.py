@@ -131,7 +131,7 @@ def read_images(
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         readable = np.fromiter(pool.map(read, range(len(paths))), bool, len(paths))
-    corrupt = _names(paths, folder, ~readable)
+    corrupt = relative_names(paths, folder, ~readable)
     if corrupt and (not skip_corrupt or len(corrupt) == len(paths)):
         more = f" and {len(corrupt) - 5} more" if len(corrupt) > 5 else ""
         raise InvalidInputError(
@@ -144,16 +144,14 @@ def read_images(
     return (x[..., :1].copy() if grey else x), readable
 
 
-def _names(paths: Sequence[Path], folder: Path, chosen: np.ndarray) -> list[str]:
-    return [
-        path.relative_to(folder).as_posix()
-        for path, wanted in zip(paths, chosen, strict=True)
-        if wanted
-    ]
+def relative_names(paths: Sequence[Path], folder: Path, chosen: np.ndarray) -> tuple[str, ...]:
+    """Names those of `paths` that are chosen, relative to the folder that they are in."""
+    pairs = zip(paths, chosen, strict=True)
+    return tuple(path.relative_to(folder).as_posix() for path, wanted in pairs if wanted)
 
 
 def _median_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """The median height and width by the files' headers; unreadable ones do not count."""
+    """The median height and width by the files' headers; those without one do not count."""
     sizes = []
     for path in paths:
         try:
@@ -199,7 +197,13 @@ def read_class_folders(
     labels: list[str] = []
     owners: list[str] = []
     for top in tops:
-        for class_folder in _subfolders(top):
+        class_folders = _subfolders(top)
+        if not class_folders:
+            raise InvalidInputError(
+                f"A data folder must hold a folder of images per class. Received: none in "
+                f"{str(top)!r}. Put the images of each class into a folder with its name."
+            )
+        for class_folder in class_folders:
             found = find_images(class_folder)
             if not found:
                 raise InvalidInputError(
@@ -209,11 +213,6 @@ def read_class_folders(
             paths += found
             labels += [class_folder.name] * len(found)
             owners += [SPLIT_FOLDERS.get(top.name, "") if splits else ""] * len(found)
-    if not paths:
-        raise InvalidInputError(
-            f"A data folder must hold a folder of images per class. Received: none in "
-            f"{str(folder)!r}. Put the images of each class into a folder with its name."
-        )
     x, readable = read_images(paths, folder, size=size, skip_corrupt=skip_corrupt)
     owner = np.array(owners)[readable]
     stray = sum(_is_image(path) for top in {folder, *tops} for path in top.iterdir())
@@ -223,7 +222,7 @@ def read_class_folders(
         labels=np.array(labels)[readable],
         supplied={name: np.flatnonzero(owner == name) for name in np.unique(owner) if name},
         value_range=(0.0, 255.0),
-        skipped=tuple(_names(paths, folder, ~readable)),
+        skipped=relative_names(paths, folder, ~readable),
         notes=(f"{stray} images lie outside of the class folders and were ignored.",)
         if stray
         else (),

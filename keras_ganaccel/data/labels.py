@@ -34,7 +34,7 @@ def encode_labels(labels: Any, name: str = "y") -> tuple[np.ndarray, tuple[str, 
         >>> codes.tolist(), names
         ([1, 0, 1], ('cat', 'dog'))
     """
-    values = _one_axis(_as_array(labels, name), name)
+    values = _one_axis(label_array(labels, name), name)
     if values.dtype.kind in "US":
         if values.dtype.kind == "S":
             values = np.char.decode(values, "utf-8", "replace")
@@ -54,7 +54,19 @@ def encode_labels(labels: Any, name: str = "y") -> tuple[np.ndarray, tuple[str, 
     return codes, tuple(str(value) for value in classes)
 
 
-def _as_array(labels: Any, name: str) -> np.ndarray:
+def label_array(labels: Any, name: str = "y") -> np.ndarray:
+    """Makes an array of labels, of numbers or strings.
+
+    Args:
+        labels: A sequence with one entry per sample.
+        name: What messages call the labels.
+
+    Returns:
+        An array with at least one axis.
+
+    Raises:
+        InvalidInputError: If the entries are neither numbers nor strings, or not alike.
+    """
     try:
         values = np.asarray(labels)
         if values.dtype == object:
@@ -66,9 +78,10 @@ def _as_array(labels: Any, name: str) -> np.ndarray:
             f"`{name}` must hold one label per sample. Received: rows of different lengths. "
             "Multi-label targets are not supported."
         ) from None
-    if values.dtype.kind not in "biufUS":
+    if values.dtype.kind not in "biufUS" or not values.ndim:
         raise InvalidInputError(
-            f"`{name}` must hold integers or strings. Received: dtype {values.dtype}. "
+            f"`{name}` must hold integers or strings. Received: dtype {values.dtype}, shape "
+            f"{values.shape}. "
             "Give one class label per sample."
         )
     return values

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import RawData, combine_arrays, resize_samples
+from keras_ganaccel.data.arrays import RawData, check_samples, combine_arrays, resize_samples
 from keras_ganaccel.errors import (
     InvalidInputError,
     MissingExtraError,
@@ -125,7 +125,8 @@ def _collect(tfds: Any, builder: Any, name: str, size: tuple[int, int] | None) -
             "Give `image_size` (--image-size)."
         )
     names = tuple(builder.info.features[builder.info.supervised_keys[1]].names)
-    return RawData(builder.name, np.stack(samples), np.array(labels), supplied, names)
+    x = check_samples(np.stack(samples))
+    return RawData(builder.name, x, np.array(labels), supplied, names)
 
 
 def _one_line(error: Exception) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_ganaccel.data import arrays, images, libraries
-from keras_ganaccel.data.arrays import RawData, check_samples, resize_samples
+from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
 from keras_ganaccel.data.preprocess import to_unit
+from keras_ganaccel.data.samples import load_samples, read_samples
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.data.split import Splits, make_splits
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
@@ -119,9 +120,12 @@ def load_data(
     """
     size = _checked_size(image_size)
     raw = _read(source, size, skip_corrupt)
-    x = check_samples(raw.x)
-    if size is not None:
-        x = resize_samples(x, size)
+    x = raw.x if size is None else resize_samples(raw.x, size)
+    if x.min() == x.max():
+        raise InvalidInputError(
+            f"Samples must hold different values. Received: {x.flat[0]} everywhere. "
+            "Check where they come from."
+        )
     y, names = encode_labels(raw.labels)
     if raw.class_names:
         names = tuple(raw.class_names[int(label)] for label in names)
@@ -138,17 +142,17 @@ def load_data(
         keys=keys,
         class_names=names,
     )
-    ends = value_range or raw.value_range or _find_range(x[splits.train])
-    low, high = (float(end) for end in ends)
     height, width, channels = x.shape[1:]
-    spec = DataSpec(height, width, channels, names, (low, high))
-    extra, leaked = _unlabelled(unlabelled, x[y == UNLABELLED], spec, keys, splits)
-    notes = list(raw.notes)
-    if labels_per_class is not None:
-        kept = np.bincount(y[np.concatenate([splits.train, splits.validation])])
-        short = int((kept < labels_per_class).sum()) if "validation" not in supplied else 0
-        if short:
-            notes.append(f"{short} classes have fewer than {labels_per_class} labelled rows left.")
+    ends = raw.value_range if value_range is None else _checked_range(value_range)
+    ends = ends or _find_range(x[splits.train])
+    spec = DataSpec(height, width, channels, names, ends)
+    parts = [x[y == UNLABELLED]]
+    skipped = raw.skipped
+    if unlabelled is not None:
+        further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt)
+        parts.append(further.x)
+        skipped += further.skipped
+    extra, leaked = _without_held_out(parts, keys, splits)
     report = audit(
         x,
         y,
@@ -158,82 +162,24 @@ def load_data(
         keys=keys,
         unlabelled=0 if extra is None else len(extra),
         unlabelled_removed=leaked,
-        skipped=raw.skipped,
-        notes=notes,
+        skipped=skipped,
+        notes=raw.notes + _shortage(y, splits, labels_per_class),
     )
     return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
 
 
-def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
-    """Loads samples without labels, in the shape and value range of known data.
-
-    Args:
-        path: An image file, a folder of them (at any depth, in sorted path order), an .npy file,
-            an .npz file with ``x``, or an array. Arrays must be in `spec.value_range` already.
-        spec: The description of the data that they belong to.
-
-    Returns:
-        Raw samples, shape ``(n, *spec.image_shape)``.
-
-    Raises:
-        InvalidInputError: If they cannot be used.
-    """
-    size = (spec.height, spec.width)
-    if not isinstance(path, (str, Path)):
-        return _fit(check_samples(path, "samples"), spec, "the array")
-    path = Path(path)
-    if not path.exists():
-        raise MissingFileError(
-            f"There is no such file or folder. Received: {str(path)!r}. Check the path."
-        )
-    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
-        return _fit(check_samples(arrays.read_array(path), path.name), spec, repr(str(path)))
-    files = images.find_images(path) if path.is_dir() else [path]
-    if not files:
-        raise InvalidInputError(
-            f"A folder of samples must hold images. Received: none in {str(path)!r}. "
-            "Give a folder with image files."
-        )
-    folder = path if path.is_dir() else path.parent
-    pixels, _ = images.read_images(files, folder, size=size)
-    return _in_range(_with_channels(pixels, spec.channels), spec.value_range)
+def _shortage(y: np.ndarray, splits: Splits, labels_per_class: int | None) -> tuple[str, ...]:
+    kept = np.bincount(y[np.concatenate([splits.train, splits.validation])])
+    short = int((kept < (labels_per_class or 0)).sum())
+    if not short:
+        return ()
+    return (f"{short} classes have fewer than {labels_per_class} labelled samples to train on.",)
 
 
-def _fit(x: np.ndarray, spec: DataSpec, what: str) -> np.ndarray:
-    if x.shape[3] != spec.channels:
-        raise InvalidInputError(
-            f"Samples must have {spec.channels} channels like the data. Received: {x.shape[3]} in "
-            f"{what}. Convert them."
-        )
-    return resize_samples(x, (spec.height, spec.width))
-
-
-def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Turns 8-bit images grey with the ITU-R 601 weights, as Pillow does, or repeats grey ones."""
-    if pixels.shape[3] == channels:
-        return pixels
-    if channels == 3:
-        return np.repeat(pixels, 3, axis=3)
-    grey = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
-    return ((grey + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
-
-
-def _in_range(pixels: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
-    low, high = value_range
-    if (low, high) == (0.0, 255.0):
-        return pixels
-    return (low + pixels / 255.0 * (high - low)).astype(np.float32)
-
-
-def _unlabelled(
-    source: Any, rows: np.ndarray, spec: DataSpec, keys: np.ndarray, splits: Splits
+def _without_held_out(
+    parts: Sequence[np.ndarray], keys: np.ndarray, splits: Splits
 ) -> tuple[np.ndarray | None, int]:
     """Unlabelled samples that equal no held-out one, and how many did."""
-    parts = [rows] if len(rows) else []
-    if source is not None:
-        parts.append(load_samples(source, spec))
-    if not parts:
-        return None, 0
     extra = np.concatenate(parts)
     held_out = keys[np.concatenate([splits.validation, splits.test])]
     leaked = np.isin(sample_keys(extra), held_out)
@@ -253,6 +199,17 @@ def _checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] |
     return int(sides[0]), int(sides[1])
 
 
+def _checked_range(value_range: Sequence[float]) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in value_range)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"`value_range` must be two numbers. Received: {value_range!r}. "
+            "Give the values that mean black and white."
+        ) from None
+    return low, high
+
+
 def _find_range(x: np.ndarray) -> tuple[float, float]:
     """The dtype's ends for integers that need all of its bits, else the ends of the values."""
     low, high = float(x.min()), float(x.max())
@@ -262,11 +219,6 @@ def _find_range(x: np.ndarray) -> tuple[float, float]:
         ends = np.iinfo(x.dtype)
         if high > ends.max // 2 or low < ends.min // 2:
             return float(ends.min), float(ends.max)
-    if low == high:
-        raise InvalidInputError(
-            f"Training samples must hold different values. Received: {low:g} everywhere. "
-            "Check the data, or give `value_range`."
-        )
     return low, high
 
 
@@ -274,7 +226,7 @@ def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawD
     if not isinstance(source, (str, Path)):
         return _from_memory(source)
     text = str(source)
-    path = Path(text)
+    path = Path(text).expanduser()
     if text == "digits":
         return libraries.load_digits()
     library, colon, dataset = text.partition(":")
@@ -282,7 +234,7 @@ def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawD
         return libraries.load_keras(dataset)
     if colon and library == "tfds":
         return libraries.load_tfds(dataset, size)
-    if path.is_dir():
+    if text and path.is_dir():
         return images.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
     if path.is_file() and path.suffix.lower() == ".npz":
         return arrays.read_archive(path)

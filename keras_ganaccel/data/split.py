@@ -75,9 +75,10 @@ def make_splits(
         InvalidInputError: If a class has fewer than two rows, or a split would be empty.
     """
     y = np.asarray(y)
-    if labels_per_class is not None and labels_per_class < 2:
+    whole = isinstance(labels_per_class, (int, np.integer))
+    if labels_per_class is not None and not (whole and labels_per_class >= 2):
         raise InvalidInputError(
-            f"`labels_per_class` must be at least 2. Received: {labels_per_class}. "
+            f"`labels_per_class` must be a whole number, at least 2. Received: {labels_per_class}. "
             "One row a class is trained on and one is validated on."
         )
     classes = int(y.max(initial=-1)) + 1
@@ -95,6 +96,7 @@ def make_splits(
 
     equal = _members(keys, rest, held_out)
     removed, rest = rest[equal], rest[~equal]
+    _require(y, rest, names, 1, _use(removed))
     rest = _first_of_each_class(y, rest, labels_per_class, derive_seed(seed, "labels"))
     if validation is None:
         rng = np.random.default_rng(derive_seed(seed, "validation"))
@@ -103,7 +105,7 @@ def make_splits(
     equal = _members(keys, train, validation)
     removed, train = np.concatenate([removed, train[equal]]), train[~equal]
 
-    _require(y, train, names, 1, "for training")
+    _require(y, train, names, 1, _use(removed))
     for name, rows in (("validation", validation), ("test", test)):
         if not len(rows):
             raise InvalidInputError(
@@ -111,6 +113,10 @@ def make_splits(
                 f"of {classes} classes. Give more samples."
             )
     return Splits(*(rows.astype(np.int64) for rows in (train, validation, test, removed)))
+
+
+def _use(removed: np.ndarray) -> str:
+    return "for training that equals no held-out one" if len(removed) else "for training"
 
 
 def _require(y: np.ndarray, rows: np.ndarray, names: Sequence[str], least: int, use: str) -> None:

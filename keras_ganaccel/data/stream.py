@@ -46,7 +46,13 @@ def ordered_stream(
     pipelines = input_context.num_input_pipelines if input_context else 1
     pipeline = input_context.input_pipeline_id if input_context else 0
     even = num_samples is None or num_samples % batch_size == 0
-    if batch_size < 1 or batch_size % pipelines or (pipelines > 1 and not even):
+    if batch_size < 1 or start_index < 0 or (num_samples or 0) < 0:
+        raise InvalidInputError(
+            "A stream must have at least one sample per batch and start at 0 or later. Received: "
+            f"batch_size={batch_size}, start_index={start_index}, num_samples={num_samples}. "
+            "Choose values inside."
+        )
+    if batch_size % pipelines or (pipelines > 1 and not even):
         raise InvalidInputError(
             f"Batches must divide evenly among {pipelines} input pipelines. Received: batch_size="
             f"{batch_size}, num_samples={num_samples}. Choose multiples."

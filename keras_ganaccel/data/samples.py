@@ -1,0 +1,115 @@
+"""Samples without labels: to learn from, or to predict."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.data.arrays import check_samples, read_array, resize_samples
+from keras_ganaccel.data.images import find_images, read_images, relative_names
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples and where they come from.
+
+    Args:
+        x: Raw samples, shape ``(n, height, width, channels)``.
+        names: Of each sample: its path in the folder, or its row number.
+        skipped: Files that could not be read.
+    """
+
+    x: np.ndarray
+    names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
+    """Loads the samples of `read_samples`, without their names.
+
+    Args:
+        path: See `read_samples`.
+        spec: The description of the data that they belong to.
+
+    Returns:
+        Raw samples, shape ``(n, *spec.image_shape)``.
+
+    Raises:
+        InvalidInputError: If they cannot be used.
+    """
+    return read_samples(path, spec).x
+
+
+def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Samples:
+    """Loads samples without labels, in the shape and value range of known data.
+
+    Args:
+        path: An image file, a folder of them (at any depth, in sorted path order), an .npy file,
+            an .npz file with ``x``, or an array. Arrays must be in `spec.value_range` already.
+        spec: The description of the data that they belong to.
+        skip_corrupt: Leave out images that cannot be read; `Samples.skipped` lists them.
+
+    Returns:
+        Raw samples, shape ``(n, *spec.image_shape)``, with their names.
+
+    Raises:
+        InvalidInputError: If they cannot be used.
+    """
+    if not isinstance(path, (str, Path)):
+        return _from_array(path, spec, "samples")
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise MissingFileError(
+            f"There is no such file or folder. Received: {str(path)!r}. Check the path."
+        )
+    if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
+        return _from_array(read_array(path), spec, path.name)
+    folder, files = (path, find_images(path)) if path.is_dir() else (path.parent, [path])
+    if not files:
+        raise InvalidInputError(
+            f"A folder of samples must hold images. Received: none in {str(path)!r}. "
+            "Give a folder with image files."
+        )
+    size = (spec.height, spec.width)
+    pixels, readable = read_images(files, folder, size=size, skip_corrupt=skip_corrupt)
+    skipped = relative_names(files, folder, ~readable)
+    for name in skipped:
+        _LOG.warning("Left out %s: it cannot be read.", name)
+    x = _in_range(_with_channels(pixels, spec.channels), spec.value_range)
+    return Samples(x, relative_names(files, folder, readable), skipped)
+
+
+def _from_array(array: Any, spec: DataSpec, name: str) -> Samples:
+    x = check_samples(array, name)
+    if x.shape[3] != spec.channels:
+        raise InvalidInputError(
+            f"`{name}` must have the data's channels, {spec.channels}. Received: {x.shape[3]}. "
+            "Convert the samples."
+        )
+    x = resize_samples(x, (spec.height, spec.width))
+    return Samples(x, tuple(str(row) for row in range(len(x))))
+
+
+def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Turns 8-bit images grey with the ITU-R 601 weights, as Pillow does, or repeats grey ones."""
+    if pixels.shape[3] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=3)
+    grey = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+    return ((grey + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
+
+
+def _in_range(pixels: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    low, high = value_range
+    if (low, high) == (0.0, 255.0):
+        return pixels
+    return (low + pixels / 255.0 * (high - low)).astype(np.float32)

@@ -1,0 +1,261 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from keras_ganaccel.data.sources import load_data
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (120, 6, 5), np.uint8), np.arange(120) % 3
+
+
+def test_digits_are_scikit_learns():
+    data = load_data()
+    bunch = load_digits()
+    np.testing.assert_array_equal(data.x[..., 0], bunch.images)
+    np.testing.assert_array_equal(data.y, bunch.target)
+    expected = train_test_split(
+        np.arange(1797), test_size=0.3, stratify=bunch.target, random_state=20261121
+    )
+    np.testing.assert_array_equal(data.splits.test, expected[1])
+    x, y = data.arrays("test")
+    assert (x.dtype, x.shape, y.dtype) == (np.float32, (540, 8, 8, 1), np.int64)
+    np.testing.assert_allclose(x[..., 0], bunch.images[expected[1]] / 16)
+    assert data.name == "digits"
+    assert data.unlabelled is None
+    assert data.unlabelled_unit() is None
+
+
+def test_every_way_to_give_arrays_is_the_same_data(arrays, tmp_path):
+    x, y = arrays
+    np.savez(tmp_path / "arrays.npz", x=x, y=y)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    sources = (
+        (x, y),
+        [x[..., np.newaxis], y[:, np.newaxis].astype(float)],
+        (x, np.eye(3)[y]),
+        str(tmp_path / "arrays.npz"),
+        tmp_path / "arrays.npz",
+        f"{tmp_path}/x.npy,{tmp_path}/y.npy",
+    )
+    loaded = [load_data(source, seed=4) for source in sources]
+    assert len({data.fingerprint() for data in loaded}) == 1
+    assert loaded[0].spec.value_range == (0.0, 255.0)
+
+
+def test_the_fingerprint_tells_data_labels_and_splits_apart(arrays):
+    x, y = arrays
+    other_x = x.copy()
+    other_x[0, 0, 0] ^= 1
+    variants = (
+        load_data((x, y)),
+        load_data((other_x, y)),
+        load_data((x, np.roll(y, 1))),
+        load_data((x, y), seed=1),
+    )
+    assert len({data.fingerprint() for data in variants}) == 4
+
+
+def test_a_supplied_test_set_is_used_whole(arrays, tmp_path):
+    x, y = arrays
+    np.savez(tmp_path / "d.npz", x_train=x[:90], y_train=y[:90], x_test=x[90:], y_test=y[90:])
+    for source in (
+        tmp_path / "d.npz",
+        (x[:90], y[:90], x[90:], y[90:]),
+        ((x[:90], y[:90]), (x[90:], y[90:])),
+    ):
+        data = load_data(source)
+        np.testing.assert_array_equal(data.x[..., 0], x)
+        np.testing.assert_array_equal(np.sort(data.splits.test), np.arange(90, 120))
+        assert len(data.splits.train) + len(data.splits.validation) == 90
+
+
+def test_labels_are_mapped_and_named(arrays):
+    x, y = arrays
+    data = load_data((x, np.array(["dog", "ant", "cat"])[y]))
+    assert data.spec.class_names == ("ant", "cat", "dog")
+    np.testing.assert_array_equal(data.y, np.array([2, 0, 1])[y])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.uint8([0, 250]), (0.0, 255.0)),
+        (np.uint8([3, 16]), (3.0, 16.0)),
+        (np.uint16([0, 4095]), (0.0, 4095.0)),
+        (np.int16([-30000, 20000]), (-32768.0, 32767.0)),
+        (np.int64([0, 255]), (0.0, 255.0)),
+        (np.float32([-1.0, 1.0]), (-1.0, 1.0)),
+        (np.array([False, True]), (0.0, 1.0)),
+    ],
+)
+def test_value_range_is_the_dtypes_if_filled_else_the_training_rows(values, expected):
+    x = np.random.default_rng(0).choice(values, (60, 5, 5))
+    data = load_data((x, np.arange(60) % 2))
+    assert data.spec.value_range == expected
+    assert load_data((x, np.arange(60) % 2), value_range=(-5, 5)).spec.value_range == (-5.0, 5.0)
+
+
+def test_value_range_does_not_look_at_test_rows(arrays):
+    x, y = arrays
+    x = x.astype(np.float32)
+    plain = load_data((x, y))
+    x[plain.splits.test[0], 0, 0] = 1e6
+    assert load_data((x, y)).spec.value_range[1] <= 255
+
+
+def test_resizing(arrays):
+    x, y = arrays
+    assert load_data((x, y), image_size=8).x.shape == (120, 8, 8, 1)
+    data = load_data((x, y), image_size=(4, 7), unlabelled=x[:5] // 2)
+    assert data.spec.image_shape == (4, 7, 1)
+    assert data.unlabelled.shape == (5, 4, 7, 1)
+
+
+def test_unlabelled_rows_and_samples_may_train_but_not_if_held_out(arrays, tmp_path):
+    x, y = arrays
+    marked = y.copy()
+    marked[:30] = -1
+    data = load_data((x, marked))
+    assert data.audit.unlabelled == 30
+    np.testing.assert_array_equal(data.unlabelled[..., 0], x[:30])
+    used = np.concatenate([data.splits.train, data.splits.validation, data.splits.test])
+    assert used.min() == 30
+
+    np.save(tmp_path / "more.npy", np.concatenate([x, 255 - x]))
+    data = load_data((x, marked), unlabelled=tmp_path / "more.npy")
+    held_out = len(data.splits.test) + len(data.splits.validation)
+    assert data.audit.unlabelled == 30 + 240 - held_out
+    assert data.audit.duplicates_removed == held_out
+    unit = data.unlabelled_unit()
+    assert unit.dtype == np.float32
+    rows = {row.tobytes() for row in unit}
+    for split in ("validation", "test"):
+        assert not rows & {row.tobytes() for row in data.arrays(split)[0]}
+
+
+def test_copies_of_test_rows_never_train(arrays):
+    x, y = arrays
+    doubled, labels = np.concatenate([x, x]), np.concatenate([y, y])
+    data = load_data((doubled, labels))
+    train, test = data.arrays("train")[0], data.arrays("test")[0]
+    assert not {row.tobytes() for row in train} & {row.tobytes() for row in test}
+    assert data.audit.duplicates_removed == len(data.splits.removed) > 0
+    data = load_data((x, y, x[:9], y[:9]))
+    assert data.audit.duplicates_removed == 9
+
+
+def test_class_folders_of_mixed_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for number, mode in enumerate(["RGB", "L", "RGBA", "LA", "P", "CMYK"] * 3):
+            height, width = rng.integers(9, 20, 2)
+            noise = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+            ending = "tif" if mode == "CMYK" else "png" if "A" in mode or mode == "P" else "jpg"
+            noise.convert(mode).save(tmp_path / "pets" / label / f"{number:02}.{ending}")
+    data = load_data(tmp_path / "pets", image_size=(12, 10))
+    assert data.name == "pets"
+    assert data.x.shape == (36, 12, 10, 3)
+    assert data.y.tolist() == [0] * 18 + [1] * 18
+    (tmp_path / "pets" / "cat" / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(InvalidInputError, match=r"cat/broken\.png"):
+        load_data(tmp_path / "pets")
+    data = load_data(tmp_path / "pets", skip_corrupt=True)
+    assert data.audit.skipped == ("cat/broken.png",)
+    assert len(data.x) == 36
+    data = load_data(tmp_path / "pets", skip_corrupt=True, unlabelled=tmp_path / "pets")
+    assert data.audit.skipped == ("cat/broken.png",) * 2
+
+
+def test_too_few_labels_are_noted(arrays):
+    x, y = arrays
+    warnings = load_data((x, y), labels_per_class=500).audit.warnings
+    assert "3 classes have fewer than 500 labelled samples to train on." in warnings
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("digit", MissingFileError, "Did you mean 'digits'"),
+        ("keras:mnits", InvalidInputError, "Did you mean 'mnist'"),
+        ("kears:mnist", MissingFileError, "Did you mean 'keras:mnist'"),
+        ("", MissingFileError, "Received: ''"),
+        ("no/such/folder", MissingFileError, "no/such/folder"),
+        ("no.npz", MissingFileError, "no.npz"),
+        ("x.npy,y.npy", MissingFileError, "x.npy"),
+        ("x.npy,y.npy,z.npy", InvalidInputError, "3 files"),
+        (__file__, InvalidInputError, "test_sources.py"),
+        (np.zeros((2, 2)), InvalidInputError, "ndarray"),
+        ((1, 2, 3), InvalidInputError, "tuple of 3"),
+        (None, InvalidInputError, "NoneType"),
+    ],
+)
+def test_sources_that_are_none_are_refused_in_one_line(source, error, message):
+    with pytest.raises(error, match=message) as caught:
+        load_data(source)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image_size": 3},
+        {"image_size": (8, 8, 8)},
+        {"image_size": (8.5, 8)},
+        {"value_range": (1, 0)},
+        {"value_range": (0, 1, 2)},
+        {"value_range": (0, float("nan"))},
+        {"value_range": 4},
+        {"labels_per_class": 1},
+        {"groups": [1, 2]},
+        {"unlabelled": "absent"},
+        {"unlabelled": np.zeros((2, 8, 8, 3))},
+    ],
+)
+def test_options_out_of_range_are_refused_in_one_line(options, arrays):
+    with pytest.raises(InvalidInputError) as caught:
+        load_data(arrays, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_constant_data_are_refused():
+    with pytest.raises(InvalidInputError, match="Received: 7 everywhere"):
+        load_data((np.full((20, 4, 4), 7), np.arange(20) % 2))
+
+
+def test_an_unknown_split_gets_the_nearest():
+    with pytest.raises(InvalidInputError, match="Did you mean 'train'"):
+        load_data().arrays("training")
+
+
+def test_loading_does_not_import_tensorflow(tmp_path, arrays):
+    x, y = arrays
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    for label in ("a", "b"):
+        (tmp_path / "folder" / label).mkdir(parents=True)
+        for row in range(6):
+            Image.fromarray(x[row] ^ ord(label)).save(tmp_path / "folder" / label / f"{row}.png")
+    code = f"""
+import sys
+from keras_ganaccel.data.sources import load_data
+for source in ("digits", {str(tmp_path / "d.npz")!r}, {str(tmp_path / "folder")!r}):
+    load_data(source)
+for wrong in ("absent", "keras:mnits"):
+    try:
+        load_data(wrong)
+    except ValueError:
+        pass
+assert not {{"tensorflow", "keras", "tf_keras"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
