@@ -103,6 +103,7 @@ class GanConfig:
         shared_generator_pass: One generator pass serves both updates.
         precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
         steps_per_execution: Steps per call into TensorFlow.
+        init_from: Folder of a run whose networks training starts from; None starts anew.
         evaluate_every: Steps between KID measurements on validation data; 0 for none.
         checkpoint_every: Steps between checkpoints.
     """
@@ -129,6 +130,7 @@ class GanConfig:
     shared_generator_pass: bool = False
     precision: str = _option("auto", choices=("auto", "float32", "mixed_bfloat16"))
     steps_per_execution: int = _option(20, low=1, high=1000)
+    init_from: str | None = None
     evaluate_every: int = _option(500, low=0)
     checkpoint_every: int = _option(500, low=1)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 Data = Annotated[
     str,
@@ -91,8 +92,24 @@ def existing(path: Path, what: str) -> Path:
     Raises:
         MissingFileError: It does not.
     """
-    from keras_ganaccel.errors import MissingFileError
-
     if not path.exists():
         raise MissingFileError(f"{what} does not exist. Received: {str(path)!r}. Check the path.")
     return path
+
+
+def check_new_file(path: Path, *suffixes: str) -> None:
+    """Checks that a file can be written there, and that its ending is one that fits.
+
+    Raises:
+        InvalidInputError: The ending is another, or the folder does not exist or is not writable.
+    """
+    if suffixes and path.suffix not in suffixes:
+        raise InvalidInputError(
+            f"`--out` must end in {' or '.join(suffixes)}. Received: {str(path)!r}. Rename it."
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK) or path.is_dir():
+        raise InvalidInputError(
+            f"`--out` cannot be written. Received: {str(path)!r}. "
+            "Name a file in a folder that exists."
+        )

@@ -35,6 +35,7 @@ def accelerate(
     resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     profile: bool = False,
+    only: Sequence[str] | None = None,
 ) -> AccelerationResult:
     """Trains, distils, compresses, exports and verifies a small classifier.
 
@@ -50,6 +51,7 @@ def accelerate(
             and `data` again if they were objects in memory.
         progress: Who is told how far the run is; a display that fits the terminal or notebook.
         profile: Write a TensorFlow profile of the run to ``profile/`` in its folder.
+        only: The stages to do, such as ``("data", "gan")``; None does them all.
 
     Returns:
         The result: `.ledger`, `.student`, `.artifacts`, `.report`.
@@ -76,13 +78,13 @@ def accelerate(
         run = RunFolder.create(
             out if out is not None else _new_folder(loaded.name, settings),
             settings,
-            prepare=lambda folder: save_splits(folder, vars(loaded.splits)),
+            prepare=lambda folder: save_splits(folder, _split_rows(loaded)),
         )
     from keras_ganaccel.journey.context import Journey
 
     progress = progress or make_progress()
     with _profiler(run.path / "profile" if profile else None):
-        return _travel(Journey(run, loaded, strategy, progress, network))
+        return _travel(Journey(run, loaded, strategy, progress, network), only)
 
 
 def resolve(config: RunConfig, model: Any, data: Any) -> RunConfig:
@@ -150,6 +152,10 @@ def _reopen(
     return RunFolder(folder)
 
 
+def _split_rows(data: LabelledData) -> dict[str, np.ndarray]:
+    return {name: getattr(data.splits, name) for name in ("train", "validation", "test")}
+
+
 def _check_same_data(run: RunFolder, data: LabelledData) -> None:
     with np.load(run.path / "splits.npz", allow_pickle=False) as saved:
         same = all(np.array_equal(saved[name], rows) for name, rows in vars(data.splits).items())
@@ -208,16 +214,16 @@ def _profiler(folder: Path | None) -> Iterator[None]:
         tf.profiler.experimental.stop()
 
 
-def _travel(journey: Journey) -> AccelerationResult:
+def _travel(journey: Journey, only: Sequence[str] | None) -> AccelerationResult:
     """Does every stage that is still to do, each from the files of those before it."""
     import keras
 
-    from keras_ganaccel.journey.stages import STAGES
+    from keras_ganaccel.journey.stages import stages_named
 
-    progress, run = journey.progress, journey.run
+    progress, run, stages = journey.progress, journey.run, stages_named(only)
     try:
-        for index, stage in enumerate(STAGES, start=1):
-            progress.start(stage.name, index, len(STAGES))
+        for index, stage in enumerate(stages, start=1):
+            progress.start(stage.name, index, len(stages))
             record = run.record(stage.name)
             if record is None:
                 # A stage must not depend on what ran before it in the same process.

@@ -1,4 +1,4 @@
-"""Copies what is deployed out of a run folder."""
+"""Copies what is deployed out of a run folder, and checks what was copied."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
-from keras_ganaccel.export.manifest import write_manifest
+import numpy as np
+
+from keras_ganaccel.data.sources import load_data
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, VerificationError
+from keras_ganaccel.export.artifact import open_artifact
+from keras_ganaccel.export.manifest import check_manifest, write_manifest
+from keras_ganaccel.export.verify import verify
+from keras_ganaccel.report.ledger import Ledger
+from keras_ganaccel.rundir import RunFolder
 
 _DEPLOYED = ("student_pruned_int8.tflite", "student_int8.tflite", "student_float32.tflite")
 
@@ -49,3 +57,48 @@ def publish(run: Path, target: Path, files: tuple[str, ...] = _DEPLOYED) -> Path
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def verify_published(folder: Path, data: str | None = None) -> list[dict[str, Any]]:
+    """Checks every byte of a folder, and measures its TFLite files against its ledger.
+
+    Args:
+        folder: A published folder, or a run folder.
+        data: Where the data are; by default the source of the run, or the ledger's data set.
+
+    Returns:
+        What `verify` found, one row per TFLite file.
+
+    Raises:
+        VerificationError: A byte has changed, or a figure is not the ledger's.
+    """
+    is_run = (folder / "artifacts").is_dir()
+    check_manifest(folder / "artifacts" if is_run else folder)
+    ledger = Ledger.load(folder / "ledger.json")
+    settings = RunFolder(folder).config.data if is_run else None
+    rows = {Path(row["file"]).name: row for row in ledger.values["stages"]}
+    found, wrong = [], []
+    for path in sorted(folder.rglob("*.tflite")):
+        row = rows[path.name]
+        metadata = open_artifact(path).metadata
+        loaded = load_data(
+            data or (settings.source if settings else ledger.values["data"]["name"]),
+            image_size=tuple(row["input"]["shape"][1:3]),
+            value_range=metadata.value_range,
+            skip_corrupt=bool(settings and settings.skip_corrupt),
+        )
+        low, high = (np.float32(end) for end in metadata.input_range)
+        x, y = loaded.arrays("test")
+        measured = verify(path, (low + (high - low) * x, y)).as_dict()
+        wrong += [
+            f"{path.name} has {key} {measured[key]}, the ledger {row[key]}"
+            for key in ("accuracy", "bytes", "sparsity", "dtype_in", "dtype_out")
+            if measured[key] != row[key]
+        ]
+        found.append(measured)
+    if wrong:
+        raise VerificationError(
+            f"The files do not reach what the ledger states. Received: {'; '.join(wrong)}. "
+            "Export them again, or measure on the data that the ledger was made with."
+        )
+    return found

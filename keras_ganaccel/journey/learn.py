@@ -1,0 +1,304 @@
+"""The first half of the journey: the data, the teacher, the generator, the pool."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
+from keras_ganaccel.classifier.train import score_logits
+from keras_ganaccel.data.preprocess import unit_to_signed
+from keras_ganaccel.distribution import choose_precision
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.files import atomic_save
+from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
+from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.discriminator import build_discriminator
+from keras_ganaccel.gan.generator import build_generator
+from keras_ganaccel.gan.trained import TrainedGenerator
+from keras_ganaccel.gan.train import train_gan
+from keras_ganaccel.journey.callbacks import StepProgress
+from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.journey.measure import balanced_samples, measure_generator
+from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
+from keras_ganaccel.mixing.filters import Filter, NearDuplicates, TeacherAgreement
+from keras_ganaccel.mixing.pool import read_facts, write_pool
+from keras_ganaccel.mixing.sources import Source, make_source
+from keras_ganaccel.report import plots
+from keras_ganaccel.report.html import SAMPLES
+
+_PICTURE_COLUMNS = 8
+
+
+def describe_data(journey: Journey) -> dict[str, Any]:
+    """Records what the data look like and what its audit found."""
+    data = journey.data
+    return {
+        "fingerprint": data.fingerprint(),
+        "shape": list(data.spec.image_shape),
+        "classes": list(data.spec.class_names),
+        "rows": {
+            "train": len(data.splits.train),
+            "validation": len(data.splits.validation),
+            "test": len(data.splits.test),
+        },
+        "skipped": [str(path) for path in data.audit.skipped],
+        "notes": list(data.audit.warnings),
+    }
+
+
+def train_teacher(journey: Journey) -> dict[str, Any]:
+    """Trains the teacher's ensemble on the training split."""
+    settings = journey.config.teacher
+    began = time.monotonic()
+    x, y = journey.train
+    teacher = build_teacher(
+        journey.data.spec,
+        x,
+        y,
+        members=settings.members,
+        size=settings.size,
+        steps=settings.steps,
+        batch_size=journey.config.student.batch_size,
+        seed=journey.seed("teacher"),
+        on_progress=journey.progress.advance,
+    )
+    teacher.save(journey.run.checkpoints / "teacher")
+    held_x, held_y = journey.validation
+    return {
+        "validation_accuracy": score_logits(teacher.predict_logits(held_x), held_y)["accuracy"],
+        "members": list(settings.members),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def train_generator(journey: Journey) -> dict[str, Any]:
+    """Trains the GAN, or takes over an earlier run's, and measures what it makes."""
+    config = journey.config
+    if config.reuse.pool is not None:
+        return {"ledger": None, "notes": ["A pool of an earlier run was used; no GAN was trained."]}
+    reason = _no_generator(journey)
+    if reason is not None:
+        return {"ledger": None, "notes": [reason]}
+    began = time.monotonic()
+    extractor = _feature_extractor(journey)
+    if config.reuse.generator is not None:
+        seconds, steps, notes = None, None, ["The generator of an earlier run was used."]
+        shutil.copyfile(config.reuse.generator, journey.run.artifacts / "generator.keras")
+    else:
+        steps, notes = config.gan.steps, _train_gan(journey, extractor)
+        seconds = time.monotonic() - began
+    generator = load_generator(journey)
+    measured, more_notes = _measured(journey, generator, extractor)
+    _save_picture(journey, generator)
+    return {
+        "ledger": {
+            "steps": steps,
+            "seconds": seconds,
+            "images_per_second": steps * config.gan.batch_size / seconds if steps else None,
+            **measured,
+        },
+        "notes": notes + more_notes,
+    }
+
+
+def load_generator(journey: Journey) -> TrainedGenerator:
+    """Loads the generator that this run trained or took over."""
+    generator = TrainedGenerator.load(
+        journey.run.artifacts / "generator.keras", journey.data.spec.num_classes
+    )
+    if generator.image_shape != journey.data.spec.image_shape:
+        raise InvalidInputError(
+            f"The generator does not fit the data. Received: samples {generator.image_shape} for "
+            f"data {journey.data.spec.image_shape}. Name a generator trained on such data."
+        )
+    return generator
+
+
+def make_pool(journey: Journey) -> dict[str, Any]:
+    """Writes the filtered pools that the gate compares, with the teacher's answers."""
+    config = journey.config
+    if config.reuse.pool is not None:
+        facts = read_facts(config.reuse.pool)
+        if tuple(facts.shape) != journey.data.spec.image_shape or facts.teacher_logits is None:
+            raise InvalidInputError(
+                f"The pool does not fit. Received: samples {tuple(facts.shape)}, teacher's answers "
+                f"{'present' if facts.teacher_logits else 'missing'}. Name a pool of such data."
+            )
+        return {"pools": {"pool": str(Path(config.reuse.pool).absolute())}, "notes": []}
+    if (journey.run.record("gan") or {}).get("ledger") is None:
+        return {"pools": {}, "notes": []}
+    pools, notes = {}, []
+    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    x, y = journey.train
+    names = dict.fromkeys((config.pool.source, "pca_gaussian"))
+    for name in names:
+        generator = load_generator(journey) if name == "gan" else None
+        source = make_source(name, x=x, y=y, gan=generator, seed=journey.seed("pool", name))
+        facts = _write_pool(journey, name, source, teacher)
+        accepted = 100 * facts.acceptance
+        notes.append(f"The pool {name} kept {accepted:.0f} % of its candidates.")
+        pools[name] = f"pool/{name}"
+    return {"pools": pools, "notes": notes}
+
+
+def _write_pool(journey: Journey, name: str, source: Source, teacher: Ensemble) -> Any:
+    settings = journey.config.pool
+    available: dict[str, Any] = {
+        "teacher_agreement": lambda: TeacherAgreement(teacher),
+        "near_duplicates": lambda: NearDuplicates(journey.train[0]),
+    }
+    filters: list[Filter] = [available[each]() for each in settings.filters]
+    folder = journey.run.path / "pool" / name
+    folder.parent.mkdir(exist_ok=True)
+    return write_pool(
+        folder,
+        source,
+        settings.size,
+        num_classes=journey.data.spec.num_classes,
+        filters=filters,
+        teacher=teacher,
+        seed=journey.seed("pool", name),
+        progress=journey.progress.advance,
+    )
+
+
+def _no_generator(journey: Journey) -> str | None:
+    """Says why no GAN is trained, or None if one is."""
+    if not journey.config.gan.enabled:
+        return "No GAN was trained: generated data were switched off."
+    headroom = journey.run.record("headroom") or {}
+    if headroom.get("skip_generator"):
+        return headroom["reason"]
+    return None
+
+
+def _feature_extractor(journey: Journey) -> FeatureExtractor:
+    """The feature space of KID: a classifier trained on the training split, kept for a resume."""
+    path = journey.run.checkpoints / "features.keras"
+    x, y = journey.train
+    if not path.is_file():
+        made = train_feature_extractor(
+            x, y, journey.data.spec, seed=journey.seed("features"), steps=300
+        )
+        atomic_save(path, made.classifier.save)
+    name = "convnet-small trained on the real training split"
+    return FeatureExtractor(keras.saving.load_model(path, compile=False), name=name)
+
+
+def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
+    config, spec, run = journey.config.gan, journey.data.spec, journey.run
+    x, y = journey.train
+    held_x, held_y = journey.validation
+    gan = build_gan(journey)
+    every = config.evaluate_every or config.steps
+    watchdog = Watchdog(every=every)
+    callbacks = [
+        MetricsLog(run.metrics, every=max(1, min(100, every))),
+        KIDCallback(
+            held_x, extractor, every, labels=held_y, restore_best=True, seed=journey.seed("kid")
+        ),
+        watchdog,
+        SampleGrid(run.samples, every, class_names=spec.class_names),
+        StepProgress(journey.progress, config.steps),
+    ]
+    unlabelled = journey.data.unlabelled_unit()
+    train_gan(
+        gan,
+        unit_to_signed(x),
+        y,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        seed=journey.seed("gan", "order"),
+        unlabelled=None if unlabelled is None else unit_to_signed(unlabelled),
+        checkpoint_dir=run.checkpoints / "gan",
+        checkpoint_every=config.checkpoint_every,
+        callbacks=callbacks,
+        steps_per_execution=config.steps_per_execution,
+    )
+    atomic_save(run.artifacts / "generator.keras", gan.ema_generator.save)
+    atomic_save(run.artifacts / "discriminator.keras", gan.discriminator.save)
+    return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.interventions]
+
+
+def build_gan(journey: Journey) -> ConditionalGAN:
+    """Builds and compiles the GAN that the configuration describes."""
+    config, spec = journey.config.gan, journey.data.spec
+    precision, _ = choose_precision(config.precision)
+    dtype = None if precision == "float32" else keras.DTypePolicy(precision)
+    with journey.strategy.scope():
+        gan = ConditionalGAN(
+            build_generator(
+                spec,
+                config.latent_dim,
+                architecture=config.generator,
+                width=config.width,
+                seed=journey.seed("generator"),
+                dtype=dtype,
+            ),
+            build_discriminator(
+                spec,
+                architecture=config.discriminator,
+                width=config.width,
+                spectral_norm=config.spectral_norm,
+                seed=journey.seed("discriminator"),
+                dtype=dtype,
+            ),
+            config.latent_dim,
+            spec.num_classes,
+            objective=config.objective,
+            r1_weight=config.r1_weight,
+            r2_weight=config.r2_weight,
+            penalty_interval=config.penalty_interval,
+            augmentation=config.augmentation,
+            adaptive_augmentation=config.adaptive_augmentation,
+            ema_half_life=config.ema_half_life,
+            discriminator_steps=config.discriminator_steps,
+            shared_generator_pass=config.shared_generator_pass,
+            seed=journey.seed("gan"),
+        )
+        gan.compile(
+            learning_rate=config.learning_rate,
+            beta_1=config.beta_1,
+            beta_2=config.beta_2,
+            steps_per_execution=config.steps_per_execution,
+        )
+    return gan
+
+
+def _measured(
+    journey: Journey, generator: TrainedGenerator, extractor: FeatureExtractor
+) -> tuple[dict[str, Any], list[str]]:
+    """The ledger's figures of a generator, and what to say of memorisation."""
+    found = measure_generator(
+        generator,
+        journey.data,
+        count=max(len(journey.train[1]), 1000),
+        steps=min(1000, journey.config.student.steps),
+        seed=journey.config.seed,
+        extractor=extractor,
+    )
+    copied = found["memorization"]["pixel"]
+    copies = copied["share"] > copied["expected_share"] + 3 * copied["share_stderr"] + 0.05
+    note = (
+        f"{100 * copied['share']:.0f} % of the generated samples lie as near to a training sample "
+        f"as the nearest {100 * copied['expected_share']:.0f} % of held-out real ones do"
+    )
+    keys = ("kid", "kid_stderr", "feature_space", "synthetic_only_accuracy", "real_only_accuracy")
+    ending = "; the GAN copies its training data." if copies else "."
+    return {key: found[key] for key in keys}, [note + ending]
+
+
+def _save_picture(journey: Journey, generator: TrainedGenerator) -> None:
+    classes = journey.data.spec.num_classes
+    plots.save_real_and_generated(
+        journey.run.samples / SAMPLES,
+        journey.train,
+        balanced_samples(generator, classes * _PICTURE_COLUMNS, journey.seed("picture")),
+        journey.data.spec.class_names,
+        columns=_PICTURE_COLUMNS,
+    )

@@ -1,0 +1,97 @@
+"""What a generator is worth: every metric in one call, on a split that it has not seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.data.preprocess import signed_to_unit
+from keras_ganaccel.data.sources import LabelledData
+from keras_ganaccel.gan.trained import TrainedGenerator
+from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
+from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
+from keras_ganaccel.metrics.frechet import frechet_distance
+from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics.memorization import memorization_report
+from keras_ganaccel.metrics.prdc import prdc
+from keras_ganaccel.seeds import derive_seed
+
+_LEAST_FOR_FRECHET = 2048
+
+
+def balanced_samples(
+    generator: TrainedGenerator, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Generates samples of all classes in turn.
+
+    Args:
+        generator: The generator.
+        count: How many.
+        seed: Of the noise.
+
+    Returns:
+        Samples float32 ``(count, height, width, channels)`` in [0, 1], and their classes.
+    """
+    labels = np.resize(np.arange(generator.num_classes), count)
+    return signed_to_unit(generator.generate(labels, seed)), labels
+
+
+def measure_generator(
+    generator: TrainedGenerator,
+    data: LabelledData,
+    *,
+    split: str = "validation",
+    count: int = 4096,
+    steps: int = 1000,
+    seed: int = 0,
+    extractor: FeatureExtractor | None = None,
+) -> dict[str, Any]:
+    """Measures generated samples against a real split that the generator has not seen.
+
+    Args:
+        generator: The generator.
+        data: The data that it was trained on, split.
+        split: ``"validation"`` or ``"test"``; the training split where that one is empty.
+        count: Samples to generate.
+        steps: Optimiser steps of each classifier that is trained for the measurement.
+        seed: Of noise and training.
+        extractor: The feature space; one trained on the training split if None.
+
+    Returns:
+        JSON-ready: ``kid`` and ``kid_stderr`` with ``feature_space``; ``frechet_distance`` (None
+        below 2,048 samples a side); precision, recall, density, coverage; accuracies of a
+        classifier trained on generated and on real samples, per class too; ``memorization``;
+        ``samples`` and ``real_samples`` counts.
+    """
+    train_x, train_y = data.arrays("train")
+    x, y = data.arrays(split)
+    if not len(y):
+        x, y = train_x, train_y
+    extractor = extractor or train_feature_extractor(
+        train_x, train_y, data.spec, seed=derive_seed(seed, "features"), steps=steps
+    )
+    samples, labels = balanced_samples(generator, count, derive_seed(seed, "measure"))
+    real, made = extractor(x), extractor(samples)
+    distance = kid(real, made)
+    enough = min(len(real), len(made)) >= _LEAST_FOR_FRECHET
+    scores = synthetic_only_accuracy(
+        samples,
+        labels,
+        (train_x, train_y),
+        (x, y),
+        data.spec,
+        steps=steps,
+        seed=derive_seed(seed, "synthetic_only"),
+    )
+    return {
+        "kid": float(distance.value),
+        "kid_stderr": float(distance.stderr),
+        "feature_space": extractor.name,
+        "frechet_distance": frechet_distance(real, made) if enough else None,
+        **prdc(real, made, k=min(5, len(real) - 1)),
+        **scores,
+        "memorization": memorization_report(samples, train_x, x, extractor),
+        "samples": len(samples),
+        "real_samples": len(real),
+    }

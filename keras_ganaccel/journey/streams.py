@@ -1,0 +1,49 @@
+"""The batches that a student is trained on: real samples, or real beside generated ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.mixing.generated import GeneratedDataset, array_dataset
+from keras_ganaccel.mixing.mix import mix_datasets
+
+
+def mixed_batches(
+    x: np.ndarray,
+    y: np.ndarray,
+    pool: str | Path,
+    generated_fraction: float,
+    batch_size: int,
+    seed: int,
+    *,
+    teacher: object = None,
+    generated_weight: float = 1.0,
+) -> tf.data.Dataset:
+    """Mixes training arrays with a pool, pass after pass.
+
+    Args:
+        x: Real samples, float32 ``(n, height, width, channels)`` in [0, 1].
+        y: Their labels, int64 ``(n,)``.
+        pool: Folder of a finished pool.
+        generated_fraction: Share of generated samples, in [0, 1).
+        batch_size: Samples per batch.
+        seed: Of the order.
+        teacher: Asked once about the real samples; the pool must hold its own answers then.
+        generated_weight: Sample weight of a generated sample.
+
+    Returns:
+        Endless batches ``(x, y)``, or ``(x, y, weight)`` if generated samples weigh less; y is
+        a mapping with the teacher's logits if there is a teacher.
+    """
+    mixed = mix_datasets(
+        array_dataset(x, y, teacher),
+        GeneratedDataset.pool(pool, soft_labels=teacher is not None),
+        generated_fraction,
+        seed,
+        generated_weight=None if generated_weight == 1.0 else generated_weight,
+    )
+    # Repeated before it is batched, so that every batch is full, over the ends of passes too.
+    return mixed.repeat().batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
