@@ -1,0 +1,42 @@
+import keras
+import numpy as np
+
+from keras_ganaccel.data.preprocess import signed_to_unit, unit_to_signed
+from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
+from keras_ganaccel.rundir import read_metrics
+
+
+class Poison(keras.callbacks.Callback):
+    """Breaks the discriminator once."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.step) == 16:
+            for variable in self.model.discriminator.weights:
+                variable.assign(np.full(variable.shape, np.nan))
+
+
+def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_path):
+    x, y = unit_to_signed(real[0][:48]), real[1][:48]
+    own = signed_to_unit(gan.generate(y, seed=7))
+    watchdog = Watchdog(own, y, every=4)
+    distance = KIDCallback(own, lambda images: images.reshape(len(images), -1), every=10)
+    log = MetricsLog(tmp_path / "metrics.jsonl", every=12)
+    callbacks = [watchdog, distance, SampleGrid(tmp_path, every=10, columns=2), log, Poison()]
+    history = gan.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks).history
+
+    # Executions of four steps, epochs of twelve.
+    assert int(gan.step) == 24
+    assert [row["step"] for row in distance.history] == [12, 20, 24]
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert pictures == [f"step_{step:06d}.png" for step in (12, 20, 24)]
+    assert history["kid"] == [distance.history[0]["kid"], distance.history[1]["kid"]]
+
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [12, 24]
+    for name in ("generator_loss", "discriminator_loss", "real_logits", "fake_logits"):
+        # The first epoch is one interval, and its running mean an independent reference.
+        np.testing.assert_allclose(rows[0][name], history[name][0], rtol=1e-4, atol=1e-6)
+
+    assert [(event["step"], event["back_to"]) for event in watchdog.events] == [(20, 16)]
+    assert all(np.isfinite(weight).all() for weight in gan.get_weights())
+    assert np.isfinite(history["generator_loss"][1])
