@@ -50,6 +50,8 @@ class FeatureExtractor:
         batch_size: int = 256,
     ) -> None:
         self.name = name
+        #: The whole model, to save and to make the extractor from again.
+        self.classifier = model
         self._low, self._high = input_range
         self._batch_size = batch_size
         features = _layer_output(model, layer) if layer else _head_input(model)

@@ -35,8 +35,8 @@ class KIDCallback(Periodic):
         seed: Fixes the latent points.
 
     Raises:
-        InvalidInputError: `every` or `samples` is too small, or images and labels differ in
-            number.
+        InvalidInputError: `every` is too small, there are too few samples, or images and labels
+            differ in number.
     """
 
     def __init__(
@@ -51,9 +51,11 @@ class KIDCallback(Periodic):
         seed: int = 0,
     ) -> None:
         super().__init__(every)
-        if samples is not None and samples < 3:
+        samples = max(500, len(images)) if samples is None else samples
+        if min(samples, len(images)) < 3:
             raise InvalidInputError(
-                f"`samples` must be at least 3. Received: {samples}. Some hundreds are sensible."
+                f"KID needs 3 samples of each kind. Received: {len(images)} real images, "
+                f"`samples`={samples}. Some hundreds are sensible."
             )
         if labels is not None and len(labels) != len(images):
             raise InvalidInputError(
@@ -61,7 +63,7 @@ class KIDCallback(Periodic):
                 f"{len(images)} images. Leave them out to generate all classes equally."
             )
         self.extractor = extractor
-        self.samples = samples or max(500, len(images))
+        self.samples = samples
         self.restore_best = restore_best
         self.seed = seed
         #: One row per measurement: ``{"step", "kid", "kid_stderr"}``.

@@ -22,32 +22,38 @@ _GAP = 2
 _FONT_SIZE = 14
 
 
-def draw_grid(images: np.ndarray, row_names: Sequence[str]) -> Image.Image:
-    """Draws images in rows, each with its name, small ones magnified without smoothing.
+def grid_image(
+    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str] | None = None
+) -> Image.Image:
+    """Draws images, a row for each class with its name; small ones are magnified unsmoothed.
 
     Args:
-        images: Shape ``(rows, columns, height, width, channels)``, float, in [-1, 1].
-        row_names: One name per row.
+        images: Shape ``(n, height, width, channels)``, float, in [0, 1].
+        labels: Their classes, shape ``(n,)``, integers.
+        class_names: One name per class; by default the integer labels.
 
     Returns:
         An RGB picture.
     """
-    rows, columns, height, width, channels = images.shape
-    scale = -(-_LEAST_SIDE // min(height, width))
-    pixels = np.round(signed_to_unit(images) * 255.0).astype(np.uint8)
-    pixels = np.broadcast_to(pixels, (rows, columns, height, width, 3)) if channels == 1 else pixels
-    pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
-    pixels = np.pad(pixels, [(0, 0), (0, 0), (0, _GAP), (0, _GAP), (0, 0)], constant_values=255)
-    row_height, cell_width = pixels.shape[2:4]
-    body = pixels.transpose(0, 2, 1, 3, 4).reshape(rows * row_height, columns * cell_width, 3)
+    classes, counts = np.unique(labels, return_counts=True)
+    names = [class_names[label] if class_names else str(label) for label in classes]
+    scale = -(-_LEAST_SIDE // min(images.shape[1:3]))
+    cell_height, cell_width = (side * scale + _GAP for side in images.shape[1:3])
+    body = np.full((len(classes) * cell_height, max(counts) * cell_width, 3), 255, np.uint8)
+    for row, label in enumerate(classes):
+        for column, image in enumerate(images[labels == label]):
+            pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+            pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+            top, left = row * cell_height, column * cell_width
+            body[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
 
     font = ImageFont.load_default(_FONT_SIZE)
-    margin = round(max((font.getlength(name) for name in row_names), default=0)) + 4 * _GAP
+    margin = round(max(font.getlength(name) for name in names)) + 4 * _GAP
     picture = Image.new("RGB", (margin + body.shape[1], body.shape[0]), "white")
     picture.paste(Image.fromarray(body), (margin, 0))
     pen = ImageDraw.Draw(picture)
-    for row, name in enumerate(row_names):
-        middle = row * row_height + (row_height - _GAP) // 2
+    for row, name in enumerate(names):
+        middle = row * cell_height + (cell_height - _GAP) // 2
         pen.text((margin - 2 * _GAP, middle), name, fill="black", font=font, anchor="rm")
     return picture
 
@@ -65,11 +71,9 @@ class _SamplePictures(Periodic):
 
     def picture(self) -> Image.Image:
         """Draws samples of the model as it is now."""
-        classes = self.model.num_classes
-        names = self.class_names or [str(label) for label in range(classes)]
-        labels = np.repeat(np.arange(classes, dtype=np.int32), self.columns)
-        images = self.model.generate(labels, seed=self.seed)
-        return draw_grid(images.reshape(classes, self.columns, *images.shape[1:]), names)
+        labels = np.repeat(np.arange(self.model.num_classes, dtype=np.int32), self.columns)
+        images = signed_to_unit(self.model.generate(labels, seed=self.seed))
+        return grid_image(images, labels, self.class_names)
 
 
 class SampleGrid(_SamplePictures):

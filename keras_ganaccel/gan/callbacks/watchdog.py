@@ -96,6 +96,15 @@ class Watchdog(Periodic):
         self._good_step = 0
         self._good_state: dict[str, np.ndarray] = {}
 
+    @property
+    def interventions(self) -> list[str]:
+        """The rollbacks so far, each as a sentence."""
+        return [
+            f"Step {event['step']}: {event['reason']}; back to the state of step "
+            f"{event['back_to']} at half the learning rates."
+            for event in self.events
+        ]
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the state at the start as good, unless a checkpoint brought a later one."""
         super().on_train_begin(logs)
@@ -197,12 +206,7 @@ class Watchdog(Periodic):
         self._suspicions = dict.fromkeys(self._suspicions, 0)
         self._generator_loss = None
         self.events.append({"step": step, "back_to": self._good_step, "reason": reason})
-        logger.warning(
-            "Step %d: %s. Back to the state of step %d, learning rates halved.",
-            step,
-            reason,
-            self._good_step,
-        )
+        logger.warning("The GAN was rolled back. %s", self.interventions[-1])
 
     def get_state(self) -> dict[str, Any]:
         """Returns what a checkpoint must carry: the last good state and what has been noticed."""

@@ -98,7 +98,9 @@ def test_unlabelled_real_images_count_but_ask_for_no_class(gan, drive, real):
 
 
 def test_refuses_too_few_samples(real):
-    with pytest.raises(InvalidInputError, match="`samples` must be at least 3"):
+    with pytest.raises(InvalidInputError, match="60 real images, `samples`=2"):
         KIDCallback(real[0], pixels, samples=2)
+    with pytest.raises(InvalidInputError, match="2 real images"):
+        KIDCallback(real[0][:2], pixels)
     with pytest.raises(InvalidInputError, match="one label per image"):
         KIDCallback(real[0], pixels, labels=real[1][:3])

@@ -3,27 +3,30 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_ganaccel.gan.callbacks import SampleGrid, TensorBoardImages
-from keras_ganaccel.gan.callbacks.pictures import draw_grid
+from keras_ganaccel.data.preprocess import signed_to_unit
+from keras_ganaccel.gan.callbacks import SampleGrid, TensorBoardImages, grid_image
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (5, 9, 3), (40, 33, 1)])
 def test_a_grid_shows_every_sample_in_its_row(height, width, channels):
     rng = np.random.default_rng(0)
-    images = rng.uniform(-1, 1, size=(2, 3, height, width, channels)).astype(np.float32)
-    picture = np.asarray(draw_grid(images, ["ant", "a long name"]))
+    images = rng.uniform(size=(5, height, width, channels)).astype(np.float32)
+    labels = np.array([0, 2, 0, 2, 2])  # class 1 has no sample, class 0 one less
+    names = ["ant", "bee", "a long name"]
+    picture = np.asarray(grid_image(images, labels, names))
     scale = -(-32 // min(height, width))
     cell_height, cell_width = height * scale + 2, width * scale + 2
     margin = picture.shape[1] - 3 * cell_width
     assert picture.shape == (2 * cell_height, margin + 3 * cell_width, 3)
-    for row in range(2):
-        for column in range(3):
+    for row, rows in enumerate(([0, 2], [1, 3, 4])):
+        for column, index in enumerate(rows):
             top, left = row * cell_height, margin + column * cell_width
             cell = picture[top : top + height * scale : scale, left : left + width * scale : scale]
-            expected = np.broadcast_to((images[row, column] + 1) * 127.5, (height, width, 3))
+            expected = np.broadcast_to(images[index] * 255, (height, width, 3))
             np.testing.assert_allclose(cell, expected, atol=0.51)
         name = picture[row * cell_height : (row + 1) * cell_height, :margin]
         assert name.min() < 128  # the class is written beside its row
+    assert (picture[:cell_height, margin + 2 * cell_width :] == 255).all()
 
 
 def test_pngs_come_at_their_steps_and_repeat(gan, drive, tmp_path):
@@ -35,8 +38,9 @@ def test_pngs_come_at_their_steps_and_repeat(gan, drive, tmp_path):
     first, last = (Image.open(tmp_path / "samples" / name) for name in (files[0], files[-1]))
     # The same weights and latent points: the same picture.
     np.testing.assert_array_equal(np.asarray(first), np.asarray(last))
-    samples = gan.generate([0, 0, 1, 1, 2, 2], seed=0).reshape(3, 2, 8, 8, 1)
-    expected = draw_grid(samples, ("ant", "bee", "cat"))
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    samples = signed_to_unit(gan.generate(labels, seed=0))
+    expected = grid_image(samples, labels, ("ant", "bee", "cat"))
     np.testing.assert_array_equal(np.asarray(first), np.asarray(expected))
 
 

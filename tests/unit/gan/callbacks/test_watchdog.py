@@ -63,7 +63,12 @@ def test_a_nan_rolls_back_to_the_last_good_state(gan, drive, caplog):
     assert same(weights(gan), good)
     np.testing.assert_allclose(rates(gan), rate / 2)
     assert dog.events == [{"step": 6, "back_to": 4, "reason": "generator_loss is not finite"}]
-    assert "Step 6: generator_loss is not finite. Back to the state of step 4" in caplog.text
+    said = (
+        "Step 6: generator_loss is not finite; back to the state of step 4 at half the learning "
+        "rates."
+    )
+    assert dog.interventions == [said]
+    assert said in caplog.text
     # Budget, data order and noise go on; the means start anew.
     assert (int(gan.step), int(gan.samples_seen)) == (6, 640)
     assert np.isfinite(float(gan.metrics[0].result()))
