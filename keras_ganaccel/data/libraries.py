@@ -90,8 +90,9 @@ def load_tfds(name: str, size: tuple[int, int] | None = None) -> RawData:
         raise InvalidInputError(
             f"Unknown data set of TensorFlow Datasets. Received: {name!r}. {hint}"
         ) from error
-    keys = builder.info.supervised_keys
-    if not keys or not isinstance(builder.info.features[keys[1]], tfds.features.ClassLabel):
+    kinds = [builder.info.features[key] for key in (builder.info.supervised_keys or ())[:2]]
+    wanted = (tfds.features.Image, tfds.features.ClassLabel)
+    if len(kinds) != 2 or not all(map(isinstance, kinds, wanted)):
         raise InvalidInputError(
             f"A TensorFlow data set must hold images with class labels. Received: 'tfds:{name}'. "
             "Choose an image classification data set."

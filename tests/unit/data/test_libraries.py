@@ -74,3 +74,44 @@ def test_tensorflow_datasets_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'keras-ganaccel\[datasets\]'"):
         load_tfds("mnist")
+
+
+def test_tensorflow_datasets_come_from_their_cache(monkeypatch, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets", reason="needs the extra `datasets`")
+
+    class TinyInsects(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "label": tfds.features.ClassLabel(names=["ant", "bee"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                features=tfds.features.FeaturesDict(features),
+                supervised_keys=("image", "label"),
+            )
+
+        def _split_generators(self, _):
+            return {"train": self._generate_examples(8), "test": self._generate_examples(4)}
+
+        def _generate_examples(self, count):
+            for row in range(count):
+                image = np.full((8 + row % 2, 9, 3), 10 * row + count, np.uint8)
+                yield row, {"image": image, "label": row % 2}
+
+    TinyInsects(data_dir=tmp_path).download_and_prepare()
+    monkeypatch.setattr(
+        tfds, "builder", lambda name, make=tfds.builder: make(name, data_dir=tmp_path)
+    )
+    raw = load_tfds("tiny_insects", (8, 8))
+    assert raw.x.shape == (12, 8, 8, 3)
+    assert raw.class_names == ("ant", "bee")
+    assert raw.supplied["test"].tolist() == [8, 9, 10, 11]
+    shown = sorted(zip(raw.x[:8, 0, 0, 0].tolist(), raw.labels[:8].tolist(), strict=True))
+    assert shown == [(10 * row + 8, row % 2) for row in range(8)]
+    with pytest.raises(InvalidInputError, match="2 shapes"):
+        load_tfds("tiny_insects")
+    with pytest.raises(InvalidInputError, match="Did you mean 'mnist'"):
+        load_tfds("mnits")
