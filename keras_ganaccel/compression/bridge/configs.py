@@ -174,12 +174,14 @@ def _constraint(layer: keras.layers.Layer, value: Any) -> Any:
 
 @functools.cache
 def _accepted(counterpart: type) -> frozenset[str]:
-    """The names of the arguments that a tf_keras class takes, those of its base classes included."""
+    """The names of the arguments that a tf_keras class and its base classes take."""
     names: set[str] = set()
     for base in inspect.getmro(counterpart):
-        if base.__init__ is object.__init__ or base is tf_keras.layers.Layer:
+        if base in (object, tf_keras.layers.Layer):
             break
-        parameters = inspect.signature(base.__init__).parameters.values()
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break

@@ -26,7 +26,6 @@ def to_tf_keras(
     model: keras.Model,
     *,
     samples: np.ndarray | None = None,
-    wrap: Callable[[Any], Any] | None = None,
     seed: int = 0,
 ) -> Any:
     """Rebuilds a Keras 3 model as a tf_keras one and proves that the two compute the same.
@@ -41,8 +40,6 @@ def to_tf_keras(
             and have several inputs and outputs.
         samples: Real inputs to prove the equality on besides random ones, such as images of shape
             ``(n, height, width, channels)``; only for models with one input.
-        wrap: Takes each translated layer and returns what is put in its place, such as a pruning
-            wrapper. The equality is proved before anything is wrapped.
         seed: Of the random inputs.
 
     Returns:
@@ -62,15 +59,13 @@ def to_tf_keras(
     """
     graph = flatten(model)
     layers: dict[str, Any] = {}
-    translated = _build(graph, layers, None)
+    translated = _build(graph, layers)
     for name, layer in graph.layers().items():
         copy_weights(layer, layers[name], name)
     counterparts = {step.name: (layers[step.name], _caller(step)) for step in graph.steps}
     batches = _batches(model, graph, samples, seed)
     certificate = certify(model, graph, translated, counterparts, batches)
     _LOGGER.debug("%s equals its tf_keras twin: %.1e", model.name, certificate.model_error)
-    if wrap is not None:
-        translated = _build(graph, layers, wrap)
     translated.certificate = certificate
     return translated
 
@@ -130,21 +125,17 @@ def certificate_of(tf_keras_model: Any) -> Certificate:
     return certificate
 
 
-def _build(graph: Graph, layers: dict[str, Any], wrap: Callable[[Any], Any] | None) -> Any:
-    """Replays the graph with tf_keras layers; fills `layers`, or wraps those that are there."""
+def _build(graph: Graph, layers: dict[str, Any]) -> Any:
+    """Replays the graph with tf_keras layers, which it puts into `layers`."""
     inputs = {
         tensor.key: tf_keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
         for name, tensor in graph.inputs
     }
-    placed: dict[str, Any] = {}
 
     def call(step: Step, args: tuple, kwargs: dict) -> Any:
         if step.name not in layers:
             layers[step.name] = _translated(step)
-        if step.name not in placed:
-            layer = layers[step.name]
-            placed[step.name] = wrap(layer) if wrap else layer
-        return _caller(step)(placed[step.name], args, kwargs, kwargs.get("training"))
+        return _caller(step)(layers[step.name], args, kwargs, kwargs.get("training"))
 
     outputs = replay(graph, inputs, call)
     structure = keras.tree.map_structure(lambda t: inputs[t.key], graph.input_structure)

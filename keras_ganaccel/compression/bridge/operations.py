@@ -50,6 +50,11 @@ class OperationLayer(tf_keras.layers.Layer):
         self._config = _Untracked((operation, template))
         self._operation = _Untracked(_revived(operation))
 
+    @property
+    def operation_name(self) -> str:
+        """The class name of the operation, such as ``"Mean"``."""
+        return type(self._operation.value).__name__
+
     def call(self, inputs: Any) -> Any:
         """Computes the operation on one tensor or a list of them."""
         values = iter(inputs if isinstance(inputs, (list, tuple)) else [inputs])

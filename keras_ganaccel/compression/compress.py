@@ -1,0 +1,257 @@
+"""Makes a classifier smaller: one call for every technique."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.classifier.outputs import num_classes, output_kind
+from keras_ganaccel.compression.cluster import cluster, cluster_plan, clusters_of
+from keras_ganaccel.compression.finetune import (
+    FineTuner,
+    Progress,
+    first_samples,
+    training_stream,
+)
+from keras_ganaccel.compression.prepare import in_float32
+from keras_ganaccel.compression.preserve import preserved
+from keras_ganaccel.compression.prune import prune, prune_plan, sparsity_of
+from keras_ganaccel.compression.quantize import QuantizedModel, quantize
+from keras_ganaccel.errors import InvalidInputError, nearest
+
+TECHNIQUES: Mapping[str, tuple[str, ...]] = {
+    "ptq": (),
+    "prune": ("prune",),
+    "cluster": ("cluster",),
+    "qat": ("qat",),
+    "pqat": ("prune", "qat"),
+    "cqat": ("cluster", "qat"),
+    "pcqat": ("prune", "cluster", "qat"),
+}
+_PROOF_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed classifier.
+
+    Args:
+        keras_model: The user's structure with the compressed weights, a Keras 3 model in float32.
+        tf_keras_model: The quantization-aware trained tf_keras model; None for techniques without
+            such a training, whose `keras_model` is what is exported.
+        technique: How it was made.
+        promises: What an exported file must keep: ``sparsity`` (share of zeros among all kernel
+            elements, at least), ``number_of_clusters`` (distinct values per output channel of the
+            layers that were clustered, at most), ``int8`` (all operations are int8).
+        report: One row per layer: what was applied, and what it led to.
+    """
+
+    keras_model: keras.Model
+    tf_keras_model: Any
+    technique: str
+    promises: Mapping[str, Any]
+    report: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    def concrete_function(self, batch_size: int | None = 1) -> Any:
+        """Makes the function that the TFLite converter takes.
+
+        `tf.lite.TFLiteConverter.from_keras_model` only knows Keras 3; a tf_keras model goes through
+        ``from_concrete_functions([f], model)``, where ``model`` keeps its variables alive::
+
+            converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                [compressed.concrete_function()], compressed.tf_keras_model
+            )
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+
+        The ranges are inside: no representative dataset is needed. Layer names depend on the
+        structure alone, so that equal weights give equal files.
+
+        Args:
+            batch_size: Samples per call; None leaves it open.
+
+        Returns:
+            A concrete function from ``image``, float32 ``(batch_size, height, width, channels)``
+            in the range of the model's training data, to what the model puts out.
+
+        Raises:
+            InvalidInputError: The technique has no quantization-aware trained model.
+        """
+        if self.tf_keras_model is None:
+            raise InvalidInputError(
+                f"Only quantization-aware techniques have a graph of their own. "
+                f"Received: {self.technique!r}. Export `keras_model`."
+            )
+        model = self.tf_keras_model
+        shape = (batch_size, *model.input_shape[1:])
+
+        def forward(image: tf.Tensor) -> tf.Tensor:
+            return model(image, training=False)
+
+        signature = tf.TensorSpec(shape, tf.float32, name="image")
+        return tf.function(forward, input_signature=[signature]).get_concrete_function()
+
+
+def compress(
+    model: keras.Model,
+    data: Any,
+    *,
+    technique: str = "pqat",
+    teacher: Any = None,
+    sparsity: float = 0.5,
+    schedule: str = "polynomial",
+    policy: str | Mapping[str, float] = "global",
+    number_of_clusters: int = 16,
+    steps: int = 600,
+    learning_rate: float = 1e-3,
+    batch_size: int = 64,
+    temperature: float = 2.0,
+    alpha: float = 0.2,
+    calibration_samples: int = 300,
+    from_logits: bool | None = None,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> Compressed:
+    """Compresses a trained Keras 3 classifier and fine-tunes what it costs.
+
+    Args:
+        model: A built, trained classifier. It is not changed.
+        data: Training data: ``(x, y)`` arrays with x float32 in the model's range, or a batched
+            `tf.data.Dataset` of ``(x, y)`` or ``(x, {"label": ..., "teacher_logits": ...})``.
+        technique: One of `TECHNIQUES`: ``"prune"``, ``"cluster"``, ``"qat"``, the combinations
+            ``"pqat"``, ``"cqat"``, ``"pcqat"`` that keep zeros and clusters while training for
+            int8, or ``"ptq"``, which leaves all to the quantization at export.
+        teacher: Whom to distil from; see `training_stream`. None learns from the labels alone.
+        sparsity: Share of zeros among all kernel elements, for techniques that prune.
+        schedule: ``"polynomial"`` or ``"constant"`` pruning.
+        policy: How the zeros are spread over the layers; see `prune_plan`.
+        number_of_clusters: Distinct values per kernel, for techniques that cluster.
+        steps: Optimiser steps of each fine-tuning; a combination has several.
+        learning_rate: Adam's first one; quantization-aware training after another stage has half.
+        batch_size: For arrays.
+        temperature: Softens teacher and student.
+        alpha: Weight of the labels' loss where there is a teacher.
+        calibration_samples: How many training samples set the first integer ranges.
+        from_logits: What the model puts out; None looks at its last layer.
+        seed: Of the order of the data.
+        on_progress: Called with the steps done and their total over all stages.
+
+    Returns:
+        The compressed model with what it promises.
+
+    Raises:
+        InvalidInputError: An unknown technique or value.
+        UnsupportedLayerError: TF-MOT cannot take a layer; it is named.
+    """
+    if technique not in TECHNIQUES:
+        raise InvalidInputError(
+            f"Unknown technique. Received: {technique!r}. {nearest(technique, TECHNIQUES)}"
+        )
+    stages = TECHNIQUES[technique]
+    kind = output_kind(model, from_logits)
+    classes = num_classes(model, kind)
+    stream, distil = training_stream(
+        data, teacher, classes=classes, batch_size=batch_size, seed=seed
+    )
+    job = _Job(
+        model=in_float32(model),
+        tuner=FineTuner(stream, kind, classes, distil, temperature, alpha),
+        calibration=first_samples(data, calibration_samples),
+        steps=steps,
+        learning_rate=learning_rate,
+        on_progress=_shifted(on_progress, steps, len(stages)),
+    )
+    for stage in stages:
+        if stage == "prune":
+            job.prune(sparsity, schedule, policy)
+        elif stage == "cluster":
+            job.cluster(number_of_clusters)
+        else:
+            job.quantize()
+    return job.result(technique)
+
+
+@dataclass
+class _Job:
+    """A model on its way through the stages of a technique."""
+
+    model: keras.Model
+    tuner: FineTuner
+    calibration: np.ndarray
+    steps: int
+    learning_rate: float
+    on_progress: Callable[[int], Progress | None]
+    pruned: dict[str, float] = field(default_factory=dict)
+    clustered: dict[str, int] = field(default_factory=dict)
+    quantized: QuantizedModel | None = None
+    stage: int = 0
+
+    def prune(self, sparsity: float, schedule: str, policy: str | Mapping[str, float]) -> None:
+        self.pruned = prune_plan(self.model, sparsity, policy)
+        self.model = prune(self.model, self.tuner, self.pruned, schedule=schedule, **self._common())
+
+    def cluster(self, number_of_clusters: int) -> None:
+        self.clustered = cluster_plan(self.model, number_of_clusters)
+        self.model = cluster(
+            self.model,
+            self.tuner,
+            self.clustered,
+            preserve_sparsity=bool(self.pruned),
+            **self._common(),
+        )
+
+    def quantize(self) -> None:
+        common = self._common()
+        if self.pruned or self.clustered:
+            common["learning_rate"] /= 2
+        del common["samples"]
+        self.quantized = quantize(
+            self.model,
+            self.tuner,
+            self.calibration,
+            preserve=lambda prepared: preserved(
+                prepared, zeros=frozenset(self.pruned), clusters=frozenset(self.clustered)
+            ),
+            **common,
+        )
+        self.model = self.quantized.keras_model
+
+    def result(self, technique: str) -> Compressed:
+        promises: dict[str, Any] = {}
+        if self.pruned:
+            promises["sparsity"] = sparsity_of(self.model)
+        if self.clustered and self.quantized is None:
+            promises["number_of_clusters"] = clusters_of(self.model, self.clustered)
+        elif self.clustered:
+            promises["number_of_clusters"] = max(self.clustered.values())
+        if self.quantized is not None:
+            promises["int8"] = self.quantized.fully_quantized
+        aware = self.quantized.tf_keras_model if self.quantized is not None else None
+        return Compressed(self.model, aware, technique, promises)
+
+    def _common(self) -> dict[str, Any]:
+        self.stage += 1
+        return {
+            "steps": self.steps,
+            "learning_rate": self.learning_rate,
+            "samples": self.calibration[:_PROOF_SAMPLES],
+            "on_progress": self.on_progress(self.stage - 1),
+        }
+
+
+def _shifted(
+    on_progress: Progress | None, steps: int, stages: int
+) -> Callable[[int], Progress | None]:
+    """Turns the progress of one stage into that of all."""
+
+    def of_stage(stage: int) -> Progress | None:
+        if on_progress is None:
+            return None
+        return lambda done, _: on_progress(stage * steps + done, stages * steps)
+
+    return of_stage

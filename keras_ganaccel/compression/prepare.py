@@ -1,0 +1,377 @@
+"""Rewrites a Keras 3 model into the form that integer hardware computes, and back.
+
+Batch norm is folded into the layer before it (Jacob et al., arXiv 1712.05877), activations are
+fused, separable convolutions split, and what is left of scaling and normalization becomes a 1x1
+depthwise convolution, so that every step is one int8 operation. Nested models are opened up. The
+result computes the same in inference mode; its layer names depend on its structure alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ganaccel.compression.bridge import clone_with_weights
+from keras_ganaccel.compression.fusion import (
+    AFFINE,
+    FUSED_ACTIVATIONS,
+    Fusion,
+    find_fusions,
+)
+from keras_ganaccel.compression.graph import Graph, Step, flatten, replay, sublayers
+
+
+@dataclass
+class Origin:
+    """Where a layer of a prepared model comes from.
+
+    Args:
+        source: The layer of the original, by its name in the flattened graph.
+        norm: The batch norm that was folded into it, likewise.
+        scale: What folding multiplied each output channel with.
+    """
+
+    source: str
+    norm: str | None = None
+    scale: np.ndarray | None = None
+
+
+@dataclass
+class Prepared:
+    """A rewritten model.
+
+    Args:
+        model: The Keras 3 model, with canonical layer names.
+        origins: Where its layers with weights come from, by their names.
+        homes: For each step of the original, by name, the layer of the rewritten model that
+            computes its output.
+    """
+
+    model: keras.Model
+    origins: dict[str, Origin] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns the model, or its float32 copy if any layer computes in another precision.
+
+    Args:
+        model: A built Keras 3 model. It is not changed.
+
+    Returns:
+        `model` itself, or a rebuilt copy with the same weights.
+    """
+    layers = [layer for layer in sublayers(model) if not isinstance(layer, keras.Model)]
+    if all(layer.dtype_policy.name in _PLAIN for layer in layers):
+        return model
+
+    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
+        policy = layer.dtype_policy.name
+        config = layer.get_config()
+        config["dtype"] = policy if policy in _PLAIN else "float32"
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def prepare(model: keras.Model) -> Prepared:
+    """Rewrites a model for quantization.
+
+    Args:
+        model: A built Keras 3 model in float32. It is not changed.
+
+    Returns:
+        The rewritten model and where its layers come from.
+    """
+    return _Preparation(flatten(model)).run()
+
+
+def restore(prepared: Prepared, model: keras.Model) -> keras.Model:
+    """Brings the weights of a prepared model back into the original structure.
+
+    Args:
+        prepared: What `prepare` returned, its weights trained further.
+        model: The model that it was made from. It is not changed.
+
+    Returns:
+        A copy of `model` that computes what ``prepared.model`` does, in inference mode. Zero
+        weights of the one are zero in the other.
+    """
+    clone = clone_with_weights(model)
+    layers = flatten(clone).layers()
+    for layer in prepared.model.layers:
+        origin = prepared.origins.get(layer.name)
+        if origin is not None and layer.weights:
+            norm = layers[origin.norm] if origin.norm else None
+            _restore_layer(layer, layers[origin.source], norm, origin.scale)
+    return clone
+
+
+_PLAIN = ("float32", "int32", "int64", "uint8", "bool", "string")
+
+
+class _Preparation:
+    """One run of `prepare`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.fusions = {id(fusion.leader): fusion for fusion in find_fusions(graph)}
+        self.absorbed = {
+            id(step): fusion for fusion in self.fusions.values() for step in fusion.absorbed
+        }
+        self.origins: dict[str, Origin] = {}
+        self.homes: dict[str, str] = {}
+        self.placed: dict[str, Any] = {}
+        self.count = 0
+
+    def run(self) -> Prepared:
+        inputs = {
+            tensor.key: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
+            for name, tensor in self.graph.inputs
+        }
+        entered = {key: self._enter(value) for key, value in inputs.items()}
+        outputs = replay(self.graph, entered, self._call)
+        structure = keras.tree.map_structure(lambda t: inputs[t.key], self.graph.input_structure)
+        model = keras.Model(structure, outputs, name=self.graph.name)
+        return Prepared(model, self.origins, self.homes)
+
+    def _enter(self, value: Any) -> Any:
+        """Gives the input a layer of its own, whose output is quantized."""
+        return keras.layers.Identity(name=self._name("input"))(value)
+
+    def _call(self, step: Step, args: tuple, kwargs: dict) -> Any:
+        if id(step) in self.absorbed:
+            leader = self.absorbed[id(step)].leader
+            self.homes[step.name] = self.homes[leader.name]
+            return args[0]
+        fusion = self.fusions.get(id(step))
+        if fusion is None:
+            return self._copied(step, args, kwargs)
+        if isinstance(step.operation, AFFINE):
+            return self._scaled(fusion, args, kwargs)
+        if isinstance(step.operation, keras.layers.SeparableConv2D):
+            return self._separated(fusion, args[0])
+        return self._weighted(fusion, args[0])
+
+    def _copied(self, step: Step, args: tuple, kwargs: dict) -> Any:
+        """Puts in a layer or operation as it is."""
+        if not step.is_layer:
+            serialized = keras.saving.serialize_keras_object(step.operation)
+            operation = keras.saving.deserialize_keras_object(serialized)
+            operation.name = self._name(type(operation).__name__)
+            self.homes[step.name] = operation.name
+            return operation(*args, **kwargs)
+        if step.name in self.placed:
+            return self.placed[step.name](*args, **kwargs)
+        copy = self._like(step.operation)
+        outputs = copy(*args, **kwargs)
+        copy.set_weights(step.operation.get_weights())
+        self.placed[step.name] = copy
+        self.homes[step.name] = copy.name
+        self.origins[copy.name] = Origin(step.name)
+        return outputs
+
+    def _weighted(self, fusion: Fusion, x: Any) -> Any:
+        """Puts in a convolution or dense layer with batch norm and activation folded in."""
+        source = fusion.leader.operation
+        activation = fusion.activation or source.activation
+        fused = activation in FUSED_ACTIVATIONS
+        layer = self._like(
+            source,
+            activation=activation if fused else keras.activations.linear,
+            use_bias=source.use_bias or fusion.norm is not None,
+        )
+        outputs = layer(x)
+        scale = None
+        kernel = np.asarray(source.kernel.value)
+        bias = np.asarray(source.bias.value) if source.use_bias else 0.0
+        if fusion.norm is not None:
+            scale, shift = affine_parameters(fusion.norm.operation)
+            kernel, bias = kernel * spread_scale(scale, source), bias * scale + shift
+        layer.kernel.assign(kernel)
+        if layer.use_bias:
+            layer.bias.assign(np.broadcast_to(bias, layer.bias.shape))
+        self._record(fusion, layer.name, scale)
+        return outputs if fused else self._activated(activation, outputs)
+
+    def _separated(self, fusion: Fusion, x: Any) -> Any:
+        """Splits a separable convolution, so that what is between the halves can be quantized."""
+        source = fusion.leader.operation
+        depthwise = keras.layers.DepthwiseConv2D(
+            source.kernel_size,
+            strides=source.strides,
+            padding=source.padding,
+            depth_multiplier=source.depth_multiplier,
+            dilation_rate=source.dilation_rate,
+            use_bias=False,
+            name=self._name("depthwise_conv2d"),
+            trainable=source.trainable,
+        )
+        x = depthwise(x)
+        depthwise.kernel.assign(source.depthwise_kernel.value)
+        self.origins[depthwise.name] = Origin(fusion.leader.name)
+        pointwise = keras.layers.Conv2D(
+            source.filters,
+            1,
+            activation=source.activation,
+            use_bias=source.use_bias,
+            trainable=source.trainable,
+        )
+        pointwise.build(x.shape)
+        pointwise.kernel.assign(source.pointwise_kernel.value)
+        if source.use_bias:
+            pointwise.bias.assign(source.bias.value)
+        leader = fusion.leader
+        half = Step(pointwise, leader.name, leader.args, leader.kwargs, leader.outputs)
+        return self._weighted(Fusion(half, fusion.norm, fusion.activation, fusion.absorbed), x)
+
+    def _scaled(self, fusion: Fusion, args: tuple, kwargs: dict) -> Any:
+        """Turns what scales and shifts channels into a 1x1 depthwise convolution."""
+        x, source = args[0], fusion.leader.operation
+        size = x.shape[1:]
+        scale, shift = affine_parameters(source)
+        if len(size) not in (1, 3) or scale.ndim > 1 or None in size[-1:]:
+            return self._copied_and_activated(fusion, args, kwargs)
+        if len(size) == 1:
+            x = keras.layers.Reshape((1, 1, size[0]), name=self._name("reshape"))(x)
+        layer = keras.layers.DepthwiseConv2D(
+            1,
+            activation=fusion.activation,
+            name=self._name("depthwise_conv2d"),
+            trainable=_is_affine_norm(source) and source.trainable,
+        )
+        outputs = layer(x)
+        layer.kernel.assign(np.broadcast_to(scale, size[-1:]).reshape(layer.kernel.shape))
+        layer.bias.assign(np.broadcast_to(shift, size[-1:]))
+        self._record(fusion, layer.name, None)
+        if len(size) == 1:
+            outputs = keras.layers.Reshape(size, name=self._name("reshape"))(outputs)
+        return outputs
+
+    def _copied_and_activated(self, fusion: Fusion, args: tuple, kwargs: dict) -> Any:
+        outputs = self._copied(fusion.leader, args, kwargs)
+        if fusion.activation is None:
+            return outputs
+        return self._activated(fusion.activation, outputs)
+
+    def _activated(self, activation: Any, x: Any) -> Any:
+        if activation is keras.activations.linear:
+            return x
+        return keras.layers.Activation(activation, name=self._name("activation"))(x)
+
+    def _record(self, fusion: Fusion, name: str, scale: np.ndarray | None) -> None:
+        norm = fusion.norm.name if fusion.norm is not None else None
+        self.origins[name] = Origin(fusion.leader.name, norm, scale)
+        self.homes[fusion.leader.name] = name
+
+    def _like(self, layer: keras.layers.Layer, **changes: Any) -> keras.layers.Layer:
+        """A new layer with the configuration of another one, but for its name and `changes`."""
+        config = layer.get_config()
+        copy = type(layer).from_config({**config, "name": self._name(type(layer).__name__)})
+        for key, value in changes.items():
+            setattr(copy, key, value)
+        return copy
+
+    def _name(self, kind: str) -> str:
+        self.count += 1
+        snake = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Z][a-z])", "_", kind).lower()
+        return f"{snake}_{self.count:03d}"
+
+
+def affine_parameters(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """The factor and the summand of a layer that scales and shifts, in inference mode.
+
+    Args:
+        layer: A built `BatchNormalization`, `Normalization` or `Rescaling`.
+
+    Returns:
+        Two float32 arrays: per channel, or single numbers.
+    """
+    if isinstance(layer, keras.layers.Rescaling):
+        return np.asarray(layer.scale, np.float32), np.asarray(layer.offset, np.float32)
+    if isinstance(layer, keras.layers.Normalization):
+        mean, variance = (np.squeeze(np.asarray(x)) for x in (layer.mean, layer.variance))
+        scale = 1.0 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+        return scale, -mean * scale
+    mean = np.asarray(layer.moving_mean.value)
+    scale = 1.0 / np.sqrt(np.asarray(layer.moving_variance.value) + layer.epsilon)
+    if layer.scale:
+        scale = scale * np.asarray(layer.gamma.value)
+    shift = -mean * scale
+    return scale, shift + np.asarray(layer.beta.value) if layer.center else shift
+
+
+def spread_scale(scale: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
+    """Shapes factors of output channels so that they multiply the layer's kernel.
+
+    Args:
+        scale: One factor per output channel.
+        layer: A built convolution or dense layer.
+
+    Returns:
+        The factors in a shape that broadcasts against the kernel.
+    """
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return scale.reshape(layer.kernel.shape[-2:])
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return scale[:, None]
+    return scale
+
+
+def _is_affine_norm(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center
+
+
+def _restore_layer(
+    layer: keras.layers.Layer,
+    source: keras.layers.Layer,
+    norm: keras.layers.Layer | None,
+    scale: np.ndarray | None,
+) -> None:
+    """Undoes what `prepare` did to one layer."""
+    if isinstance(source, AFFINE):
+        if _is_affine_norm(source):
+            _restore_norm(layer, source)
+        return
+    if isinstance(source, keras.layers.SeparableConv2D):
+        target = (
+            source.depthwise_kernel
+            if isinstance(layer, keras.layers.DepthwiseConv2D)
+            else source.pointwise_kernel
+        )
+    elif hasattr(layer, "kernel") and isinstance(layer.kernel, keras.Variable):
+        target = source.kernel
+    else:
+        source.set_weights(layer.get_weights())
+        return
+    kernel = np.asarray(layer.kernel.value)
+    if norm is None or scale is None:
+        target.assign(kernel)
+        if layer.use_bias and source.use_bias:
+            source.bias.assign(layer.bias.value)
+        return
+    # A channel that the norm had switched off has no kernel that could be recovered.
+    factor = np.where(scale == 0.0, 1.0, scale)
+    alive = spread_scale(np.where(scale == 0.0, 0.0, 1.0), layer)
+    unscaled = kernel / spread_scale(factor, layer)
+    target.assign(np.where(alive, unscaled, np.asarray(target.value)))
+    own = np.asarray(source.bias.value) if source.use_bias else 0.0
+    mean = np.asarray(norm.moving_mean.value)
+    bias = np.asarray(layer.bias.value)
+    if norm.center:
+        norm.beta.assign(bias - (own - mean) * scale)
+    else:
+        norm.moving_mean.assign(own - bias / factor)
+
+
+def _restore_norm(layer: keras.layers.Layer, norm: keras.layers.Layer) -> None:
+    scale = np.asarray(layer.kernel.value).reshape(-1)
+    deviation = np.sqrt(np.asarray(norm.moving_variance.value) + norm.epsilon)
+    norm.gamma.assign(scale * deviation)
+    norm.beta.assign(np.asarray(layer.bias.value) + np.asarray(norm.moving_mean.value) * scale)
