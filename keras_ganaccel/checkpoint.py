@@ -152,7 +152,9 @@ def model_state(model: keras.Model) -> dict[str, np.ndarray]:
     Returns:
         Arrays by name.
     """
-    return {name: np.asarray(variable.value) for name, variable in _variables(model).items()}
+    return {
+        name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()
+    }
 
 
 def restore_model_state(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

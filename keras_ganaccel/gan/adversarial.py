@@ -123,7 +123,7 @@ class AdversarialTrainer(Trainer):
             generator_loss=self.objective.generator_loss(real_logits, fake_logits),
             real_logits=losses.head_mean(real_logits),
             fake_logits=losses.head_mean(fake_logits),
-            augmentation_strength=self.augmentation_strength,
+            augmentation_strength=self._strength_of(batch),
         )
         if self.options.has_penalties:
             _, values = weighted_penalties(self.options, logits, batch, draws, fake)
@@ -171,7 +171,7 @@ class AdversarialTrainer(Trainer):
             discriminator_loss=per_pair,
             real_logits=losses.head_mean(real_logits),
             fake_logits=losses.head_mean(fake_logits),
-            augmentation_strength=self.augmentation_strength,
+            augmentation_strength=self._strength_of(batch),
         )
 
     def _penalty_loss(self, batch: Batch, draws: Draws, fake: tf.Tensor) -> tf.Tensor:
@@ -223,6 +223,10 @@ class AdversarialTrainer(Trainer):
             means = [global_batch_mean(logits, batch.size) for logits in (real_logits, fake_logits)]
             anchors = losses.moving_anchor(self.logit_anchors, global_batch_total(tf.stack(means)))
             self.logit_anchors.assign(anchors)
+
+    def _strength_of(self, batch: Batch) -> tf.Tensor:
+        """The augmentation's strength once per sample, so that replicas weigh as they should."""
+        return tf.fill(tf.shape(batch.labels), tf.convert_to_tensor(self.augmentation_strength))
 
     def _report(self, **values: tf.Tensor) -> None:
         for name, value in values.items():

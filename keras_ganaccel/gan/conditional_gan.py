@@ -17,6 +17,16 @@ from keras_ganaccel.gan.options import GanOptions, check_networks
 from keras_ganaccel.gan.sampling import Sampler, check_labels
 
 
+class Counter(keras.Variable):
+    """An integer variable that `int()` takes under every strategy."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0, dtype="int64", trainable=False, autocast=False, name=name)
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+
 @keras.saving.register_keras_serializable(package="keras_ganaccel")
 class ConditionalGAN(AdversarialTrainer):
     """A conditional GAN that trains by `fit`, on any strategy, from fully or partly labelled data.
@@ -125,9 +135,9 @@ class ConditionalGAN(AdversarialTrainer):
     def _add_state(self) -> None:
         """Adds what training changes beside the networks."""
         #: Generator updates so far.
-        self.step = self._state("step", "int64")
-        self.samples_seen = self._state("samples_seen", "int64")
-        self.samples_evaluated = self._state("samples_evaluated", "int64")
+        self.step = Counter("step")
+        self.samples_seen = Counter("samples_seen")
+        self.samples_evaluated = Counter("samples_evaluated")
         self.augmentation_strength = self._state(
             "augmentation_strength", value=0.0 if self.options.adaptive_augmentation else 1.0
         )
@@ -139,13 +149,11 @@ class ConditionalGAN(AdversarialTrainer):
             "class_probabilities", shape=(classes,), value=1.0 / classes
         )
 
-    def _state(
-        self, name: str, dtype: str = "float32", shape: tuple[int, ...] = (), value: float = 0.0
-    ) -> keras.Variable:
+    def _state(self, name: str, shape: tuple[int, ...] = (), value: float = 0.0) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
-            dtype=dtype,
+            dtype="float32",
             initializer=keras.initializers.Constant(value),
             trainable=False,
             autocast=False,
