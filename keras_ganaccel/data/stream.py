@@ -34,7 +34,7 @@ def ordered_stream(
         num_samples: Where to end; None never ends. The last batch may then be smaller.
         with_index: Append each sample's int64 index in the stream.
         input_context: With several input pipelines, each reads its own contiguous slice of every
-            batch.
+            batch; where a pipeline feeds several replicas, ``rebatch`` it to one replica's share.
 
     Returns:
         A dataset of tuples of batches.
