@@ -1,18 +1,33 @@
 import keras
 import numpy as np
+import pytest
 
+from keras_ganaccel.checkpoint import restore_model_state
 from keras_ganaccel.data.preprocess import signed_to_unit, unit_to_signed
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
+from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.rundir import read_metrics
 
 
 class Poison(keras.callbacks.Callback):
     """Breaks the discriminator once."""
 
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.step) == 16:
+        if int(self.model.step) == self.step:
             for variable in self.model.discriminator.weights:
                 variable.assign(np.full(variable.shape, np.nan))
+
+
+class Kill(Poison):
+    """Ends training on the spot."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.step) == self.step:
+            raise KeyboardInterrupt
 
 
 def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_path):
@@ -21,7 +36,7 @@ def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_pat
     watchdog = Watchdog(own, y, every=4)
     distance = KIDCallback(own, lambda images: images.reshape(len(images), -1), every=10)
     log = MetricsLog(tmp_path / "metrics.jsonl", every=12)
-    callbacks = [watchdog, distance, SampleGrid(tmp_path, every=10, columns=2), log, Poison()]
+    callbacks = [watchdog, distance, SampleGrid(tmp_path, every=10, columns=2), log, Poison(16)]
     history = gan.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks).history
 
     # Executions of four steps, epochs of twelve.
@@ -40,3 +55,32 @@ def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_pat
     assert [(event["step"], event["back_to"]) for event in watchdog.events] == [(20, 16)]
     assert all(np.isfinite(weight).all() for weight in gan.get_weights())
     assert np.isfinite(history["generator_loss"][1])
+
+
+def test_what_callbacks_remember_survives_a_kill(gan, untrained, real, tmp_path):
+    x, y = unit_to_signed(real[0]), real[1]
+    own = signed_to_unit(gan.generate(np.arange(60) % 3, seed=7))
+
+    def train(folder, *further):
+        """Trains with callbacks made anew, as another process would."""
+        restore_model_state(gan, untrained[1])
+        folder.mkdir(exist_ok=True)
+        watchdog = Watchdog(own, y, every=4, patience=1)
+        distance = KIDCallback(own, lambda images: images.reshape(len(images), -1), every=3)
+        log = MetricsLog(folder / "metrics.jsonl", every=6)
+        callbacks = [*further, watchdog, distance, log]
+        options = {"steps": 16, "batch_size": 4, "steps_per_execution": 2, "checkpoint_every": 4}
+        train_gan(gan, x, y, callbacks=callbacks, checkpoint_dir=folder / "checkpoints", **options)
+        return watchdog, distance, (folder / "metrics.jsonl").read_text(), gan.get_weights()
+
+    watchdog, distance, log, weights = train(tmp_path / "whole", Poison(6))
+    assert [(event["step"], event["back_to"]) for event in watchdog.events] == [(8, 4)]
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", Poison(6), Kill(14))
+    watchdog_2, distance_2, log_2, weights_2 = train(tmp_path / "killed")
+    assert watchdog_2.events == watchdog.events
+    assert distance_2.history == distance.history
+    assert distance_2.best == distance.best
+    assert log_2 == log
+    for resumed, expected in zip(weights_2, weights, strict=True):
+        np.testing.assert_array_equal(resumed, expected)
