@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_ganaccel.gan.layers import DirectConv2D
-from keras_ganaccel.gan.spectral import SpectralConv2D
+from keras_ganaccel.gan.spectral import ProjectionLogit, SpectralConv2D
 from keras_ganaccel.seeds import derive_seed
 
 LEAK = 0.2
@@ -140,3 +140,19 @@ class Blocks:
             branch, f"{name}_project", channels, 1, gain=float(self.spectral_norm), use_bias=False
         )
         return keras.layers.Add(name=f"{name}_add", dtype=self.dtype)([x, branch])
+
+    def projection_head(self, x: Any, label: Any, num_classes: int, name: str) -> Any:
+        """Averages a feature map over its positions and projects it to a float32 logit.
+
+        Args:
+            x: Feature map, shape ``(batch, rows, columns, channels)``.
+            label: Shape ``(batch,)``, integer, -1 for unlabelled.
+            num_classes: The number of classes.
+            name: Of the logit's layer; the pooling layer's starts with it.
+
+        Returns:
+            float32 logits, shape ``(batch,)``.
+        """
+        pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_pool", dtype="float32")(x)
+        seed = derive_seed(self.seed, name)
+        return ProjectionLogit(num_classes, self.spectral_norm, seed, name=name)([pooled, label])

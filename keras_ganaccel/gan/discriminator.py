@@ -9,9 +9,8 @@ import keras
 
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.gan.backbone import build_backbone_discriminator
 from keras_ganaccel.gan.blocks import Blocks, factors, pyramid, stage_channels
-from keras_ganaccel.gan.spectral import ProjectionLogit
-from keras_ganaccel.seeds import derive_seed
 
 
 def build_discriminator(
@@ -21,6 +20,7 @@ def build_discriminator(
     width: int | None = None,
     blocks_per_stage: int = 2,
     spectral_norm: bool = False,
+    backbone: keras.Model | None = None,
     seed: int = 0,
     dtype: Any = None,
     name: str = "discriminator",
@@ -30,15 +30,18 @@ def build_discriminator(
     ``"residual"`` mirrors the residual generator: grouped bottleneck blocks and average pooling
     (R3GAN, arXiv 2501.05441). ``"convolutional"`` is a stack of 3x3 and strided 4x4 convolutions.
     Both average their last feature map over its positions before the projection head: a flattened
-    one lets the mean of all logits swing from step to step. See `build_backbone_discriminator`
-    for one on a pretrained feature extractor.
+    one lets the mean of all logits swing from step to step. ``"backbone"`` looks at the features
+    of a pretrained model; `build_backbone_discriminator` has its further options.
 
     Args:
         spec: The description of the data: size, channels and classes.
-        architecture: ``"residual"`` or ``"convolutional"``.
-        width: Channels at full resolution, deeper stages have more; None chooses by the size.
-        blocks_per_stage: Residual blocks per resolution; ``"convolutional"`` ignores it.
-        spectral_norm: Divide every kernel by its largest singular value (arXiv 1802.05957).
+        architecture: ``"residual"``, ``"convolutional"`` or ``"backbone"``.
+        width: Channels at full resolution, deeper stages have more (for ``"backbone"``: channels
+            of its heads); None chooses by the size.
+        blocks_per_stage: Residual blocks per resolution; the other architectures ignore it.
+        spectral_norm: Divide every trained kernel by its largest singular value (arXiv
+            1802.05957).
+        backbone: The pretrained feature extractor, for ``"backbone"`` alone.
         seed: Of the initial weights.
         dtype: Keras dtype policy, such as ``"mixed_bfloat16"``; None takes the global one.
         name: The model's name.
@@ -46,20 +49,35 @@ def build_discriminator(
     Returns:
         A functional model: inputs ``[image (batch, height, width, channels) float32 in [-1, 1],
         label (batch,) int32]``, where label -1 leaves out the class; output ``logit`` float32,
-        ``(batch,)``.
+        ``(batch,)``, for ``"backbone"`` ``(batch, heads)``.
 
     Raises:
-        InvalidInputError: The architecture is unknown.
+        InvalidInputError: The architecture is unknown, or it and ``backbone`` do not go together.
 
     Example:
         >>> spec = DataSpec(9, 6, 3, ("cat", "dog"))
         >>> build_discriminator(spec, width=16).output_shape
         (None,)
     """
-    if architecture not in _STAGES:
+    if architecture not in (*_STAGES, "backbone"):
         raise InvalidInputError(
             f"Unknown discriminator architecture. Received: {architecture!r}. "
-            f"{nearest(architecture, _STAGES)}"
+            f"{nearest(architecture, (*_STAGES, 'backbone'))}"
+        )
+    if (architecture == "backbone") != (backbone is not None):
+        raise InvalidInputError(
+            f"`backbone` belongs to the architecture 'backbone', and to that alone. "
+            f"Received: architecture={architecture!r}, backbone={backbone!r}. Give both or neither."
+        )
+    if backbone is not None:
+        return build_backbone_discriminator(
+            spec,
+            backbone,
+            width=width or 64,
+            spectral_norm=spectral_norm,
+            seed=seed,
+            dtype=dtype,
+            name=name,
         )
     sizes = pyramid(spec.height, spec.width)[::-1]
     channels = stage_channels(spec.height, spec.width, width)[::-1]
@@ -69,27 +87,8 @@ def build_discriminator(
     label = keras.Input((), name="label", dtype="int32")
     x = blocks.conv(image, "from_image", channels[0], 3)
     x = _STAGES[architecture](x, sizes, channels, blocks, blocks_per_stage)
-    logit = projection_head(x, label, spec.num_classes, blocks, "logit")
+    logit = blocks.projection_head(x, label, spec.num_classes, "logit")
     return keras.Model([image, label], logit, name=name)
-
-
-def projection_head(x: Any, label: Any, num_classes: int, blocks: Blocks, name: str) -> Any:
-    """Averages a feature map over its positions and projects it, in float32.
-
-    Args:
-        x: Feature map, shape ``(batch, rows, columns, channels)``.
-        label: Shape ``(batch,)``, integer, -1 for unlabelled.
-        num_classes: The number of classes.
-        blocks: Seed and spectral norm are taken from it.
-        name: Of the logit's layer; the pooling layer's name starts with it.
-
-    Returns:
-        float32 logits, shape ``(batch,)``.
-    """
-    pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_pool", dtype="float32")(x)
-    return ProjectionLogit(
-        num_classes, blocks.spectral_norm, derive_seed(blocks.seed, name), name=name
-    )([pooled, label])
 
 
 def _residual_stages(
