@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -102,16 +103,29 @@ def predict_logits(
     Returns:
         float32 ``(n, classes)``.
     """
+    return batched(logits_function(model, from_logits), x, batch_size)
+
+
+def logits_function(
+    model: keras.Model, from_logits: bool | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes a traced function from images to a classifier's logits, in inference mode."""
     kind = output_kind(model, from_logits)
 
     @tf.function(reduce_retracing=True)
     def forward(batch: tf.Tensor) -> tf.Tensor:
         return logits_of(model(batch, training=False), kind)
 
-    if len(x) == 0:
-        return np.zeros((0, num_classes(model, kind)), np.float32)
-    starts = range(0, len(x), batch_size)
-    return np.concatenate([forward(x[start : start + batch_size]).numpy() for start in starts])
+    return forward
+
+
+def batched(
+    function: Callable[[np.ndarray], tf.Tensor], x: np.ndarray, batch_size: int = 512
+) -> np.ndarray:
+    """Applies a function to an array batch by batch; an empty array makes one empty batch."""
+    starts = range(0, max(len(x), 1), batch_size)
+    parts = [function(x[start : start + batch_size]) for start in starts]
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def predict_probabilities(

@@ -28,6 +28,7 @@ def transfer_set(
     size: int | None = None,
     augmentation: Sequence[str] = ("shift", "mixup"),
     seed: int = 0,
+    most: int | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Augments real samples and asks the teacher about the very images that come out.
 
@@ -44,6 +45,7 @@ def transfer_set(
         size: Samples to make; None makes 20,000, or as many as fit in 256 MiB.
         augmentation: Out of `augment.POLICIES`.
         seed: Of the samples' choice and augmentation.
+        most: Upper bound of the size, such as the samples that a training takes.
 
     Returns:
         What `train_classifier` takes as data: images ``(size, height, width, channels)`` and
@@ -57,6 +59,7 @@ def transfer_set(
         raise InvalidInputError("A transfer set needs samples. Received: none. Give at least one.")
     if size is None:
         size = max(len(x), min(_MOST_SAMPLES, _MOST_BYTES // x[0].nbytes))
+    size = size if most is None else min(size, most)
     policies = check_policies(augmentation)
     unmixed = tuple(policy for policy in policies if policy not in _MIXING)
     # Every sample equally often, up to one.

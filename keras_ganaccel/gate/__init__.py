@@ -1,0 +1,1 @@
+"""Deciding whether generated data help: paired comparisons within the training labels."""

@@ -1,0 +1,281 @@
+"""Arms: what a student may be trained on, and the samples that this comes down to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.classifier.outputs import probability_logits
+from keras_ganaccel.classifier.transfer import transfer_set
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.seeds import derive_seed
+
+REAL_ONLY = "real_only"
+SCHEDULES = ("constant", "generated_first")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every arm's student is trained.
+
+    Args:
+        steps: Optimizer steps.
+        batch_size: Samples per step over all replicas.
+        optimizer: Name of a Keras optimizer.
+        learning_rate: Its first learning rate.
+        schedule: ``"cosine"`` or ``"constant"``.
+        temperature: Of the distillation.
+        alpha: Weight of the labels.
+        loss: ``"hinton"`` or ``"logits"``.
+        label_smoothing: Of the labels' term.
+        augmentation: Of the real samples, see `transfer_set`.
+        transfer_size: Augmented real samples; None: as `transfer_set` has it, and no more than
+            the steps take.
+    """
+
+    steps: int = 1000
+    batch_size: int = 64
+    optimizer: str = "adam"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    temperature: float = 2.0
+    alpha: float = 0.2
+    loss: str = "hinton"
+    label_smoothing: float = 0.0
+    augmentation: tuple[str, ...] = ("shift", "mixup")
+    transfer_size: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Samples beside the real ones.
+
+    Args:
+        x: float32 ``(n, height, width, channels)`` in [0, 1].
+        y: The classes that they were made for, integers ``(n,)``; -1 for none.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y) or len(self.x) == 0:
+            raise InvalidInputError(
+                "A pool needs as many labels as samples, at least one. "
+                f"Received: {len(self.x)} samples and {len(self.y)} labels. Mark none by -1."
+            )
+
+    def digest(self) -> str:
+        """A short checksum of the content."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.x).tobytes())
+        digest.update(np.ascontiguousarray(self.y).tobytes())
+        return digest.hexdigest()[:16]
+
+
+class _Mask(Protocol):
+    def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One way to train the student: real samples and, perhaps, a pool.
+
+    Args:
+        name: In the ledger.
+        pool: A pool, or a function ``(x, y, seed) -> Pool`` that fits its source on the training
+            part of each pair.
+        generated_fraction: Share of the pool's samples in the stream, in [0, 1).
+        schedule: ``"constant"``, or ``"generated_first"``: from twice the share down to none.
+        filter: A function from the pair's teacher to a filter with ``mask(x, y)``. So a pool that
+            comes unfiltered is judged by a teacher that has not seen the held-out labels.
+        learnt_from_labels: Whether the source of a given (not fitted) pool has seen all labels,
+            the held-out ones of each pair too; see `without_held_out`.
+        generated_weight: Sample weight of the pool's samples.
+        seconds: What making the pool has cost, with its generator's training.
+
+    Raises:
+        InvalidInputError: A value out of range.
+    """
+
+    name: str
+    pool: Pool | Callable[[np.ndarray, np.ndarray, int], Pool] | None = None
+    generated_fraction: float = 0.0
+    schedule: str = "constant"
+    filter: Callable[[Any], _Mask] | None = None
+    learnt_from_labels: bool = True
+    generated_weight: float = 1.0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.generated_fraction < 1.0:
+            raise InvalidInputError(
+                f"`generated_fraction` must be in [0, 1). Received: {self.generated_fraction}. "
+                "Pass 0 to train on real data only."
+            )
+        if self.schedule not in SCHEDULES:
+            raise InvalidInputError(
+                f"Unknown `schedule`. Received: {self.schedule!r}. "
+                f"{nearest(self.schedule, SCHEDULES)}"
+            )
+        if (self.pool is None) != (self.generated_fraction == 0.0):
+            raise InvalidInputError(
+                f"The arm {self.name!r} needs both a pool and a fraction, or neither. "
+                f"Received: generated_fraction={self.generated_fraction} "
+                f"{'without' if self.pool is None else 'with'} a pool. Give both."
+            )
+
+    def digest(self) -> str:
+        """Identifies the arm in a state file: name, settings and, if given, the pool's content."""
+        pool = self.pool.digest() if isinstance(self.pool, Pool) else repr(self.pool is None)
+        settings = (self.name, self.generated_fraction, self.schedule, self.generated_weight)
+        text = repr((*settings, self.learnt_from_labels, self.filter is None, pool))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What a student is trained on: arrays, and the rows of them in the order of the steps.
+
+    Args:
+        arrays: ``(x, {"label", "teacher_logits"}, sample_weight)``.
+        rows: int64 ``(steps, batch)``.
+    """
+
+    arrays: tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]
+    rows: np.ndarray
+
+
+def real_samples(
+    teacher: Any, x: np.ndarray, y: np.ndarray, num_classes: int, recipe: Recipe, seed: int
+) -> Samples:
+    """Augments and labels the real samples once, for all arms.
+
+    Args:
+        teacher: See `transfer_set`.
+        x: Real samples, float32 ``(n, height, width, channels)`` in [0, 1].
+        y: Their labels; -1 for none.
+        num_classes: The number of classes.
+        recipe: How the students are trained.
+        seed: Of choice, augmentation and order.
+
+    Returns:
+        The samples of the arm without a pool.
+    """
+    taken = recipe.steps * recipe.batch_size
+    images, targets = transfer_set(
+        teacher,
+        x,
+        y,
+        num_classes=num_classes,
+        size=recipe.transfer_size,
+        augmentation=recipe.augmentation,
+        seed=derive_seed(seed, "transfer"),
+        most=taken,
+    )
+    rows = _endless_rows(len(images), taken, derive_seed(seed, "real"))
+    weights = np.ones(len(images), np.float32)
+    return Samples((images, targets, weights), rows.reshape(recipe.steps, recipe.batch_size))
+
+
+def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) -> Samples:
+    """Puts a pool's samples among the real ones.
+
+    Real samples come in the order that they have without the pool, so that arms differ by the
+    pool alone. Only as many of the pool's samples are labelled as the steps take.
+
+    Args:
+        real: As `real_samples` returns them.
+        arm: Whose fraction and schedule count.
+        pool: Its samples, filtered.
+        teacher: Labels them.
+        seed: Of the pool's order.
+
+    Returns:
+        The samples of the arm.
+    """
+    images, targets, weights = real.arrays
+    generated = generated_places(arm.generated_fraction, arm.schedule, real.rows.size)
+    count = int(generated.sum())
+    drawn = _endless_rows(len(pool.x), count, derive_seed(seed, "pool"))
+    used, drawn = np.unique(drawn, return_inverse=True)
+    x = np.asarray(pool.x[used], np.float32)
+    classes = targets["label"].shape[1]
+    one_hot = np.eye(classes + 1, classes, dtype=np.float32)
+    extra = {
+        "label": one_hot[np.asarray(pool.y)[used]],
+        "teacher_logits": probability_logits(ask(teacher, x)),
+    }
+    rows = np.empty(real.rows.size, np.int64)
+    rows[generated] = len(images) + drawn
+    rows[~generated] = real.rows.ravel()[: real.rows.size - count]
+    merged = {key: np.concatenate([targets[key], extra[key]]) for key in targets}
+    weight = np.full(len(x), arm.generated_weight, np.float32)
+    arrays = (np.concatenate([images, x]), merged, np.concatenate([weights, weight]))
+    return Samples(arrays, rows.reshape(real.rows.shape))
+
+
+def generated_places(fraction: float, schedule: str, count: int) -> np.ndarray:
+    """Which samples of a stream are generated ones, evenly spread.
+
+    Args:
+        fraction: Their share, in [0, 1).
+        schedule: One of `SCHEDULES`.
+        count: Length of the stream.
+
+    Returns:
+        bool ``(count,)``.
+
+    Example:
+        >>> generated_places(0.5, "constant", 4).tolist()
+        [False, True, False, True]
+    """
+    shares = np.full(count, fraction)
+    if schedule == "generated_first":
+        shares = np.minimum(2.0 * fraction * (1.0 - np.arange(count) / count), 1.0)
+    # Rounding keeps sums of shares such as 0.1 from falling short of a whole number.
+    reached = np.floor(np.round(np.cumsum(shares), 9))
+    return np.diff(reached, prepend=0.0) > 0.0
+
+
+def without_held_out(
+    pool: Pool, training: np.ndarray, held_out: np.ndarray, chunk: int = 1024
+) -> np.ndarray:
+    """Which of a pool's samples are nearer to a training sample than to any held-out one.
+
+    A generator that was trained on all labels has seen the ones that a pair holds out, and may
+    have memorised them; its samples near them would carry their labels over. Training it anew for
+    each pair would be exact and costs too much. Leaving out whatever lies nearest to a held-out
+    sample errs on the safe side: the pool then says nothing just where the pair is measured.
+
+    Args:
+        pool: The samples.
+        training: Images of the training part.
+        held_out: Images that are held out.
+        chunk: Samples compared at a time.
+
+    Returns:
+        bool ``(len(pool.x),)``: True to keep.
+    """
+    kept = np.empty(len(pool.x), bool)
+    for start in range(0, len(pool.x), chunk):
+        part = pool.x[start : start + chunk]
+        nearest_kept = _squared_distances(part, training).min(axis=1)
+        kept[start : start + chunk] = nearest_kept <= _squared_distances(part, held_out).min(axis=1)
+    return kept
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    return (a * a).sum(axis=1)[:, None] - 2.0 * a @ b.T + (b * b).sum(axis=1)[None]
+
+
+def _endless_rows(rows: int, count: int, seed: int) -> np.ndarray:
+    """`count` row numbers: every row once, in random order, then once again, and so on."""
+    random = np.random.default_rng(seed)
+    passes: Sequence[np.ndarray] = [random.permutation(rows) for _ in range(-(-count // rows))]
+    return np.concatenate([np.empty(0, np.int64), *passes])[:count].astype(np.int64)

@@ -1,0 +1,146 @@
+"""Headroom: is there anything that a generated pool could gain?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_ganaccel.gate.arms import REAL_ONLY, Arm, Recipe
+from keras_ganaccel.gate.compare import (
+    PairedComparison,
+    Progress,
+    Score,
+    TeacherFactory,
+    check_pairs,
+)
+from keras_ganaccel.gate.statistics import PairedTest, paired_test
+
+# Half a point: what a generated pool must have to gain before one is made.
+LEAST_HEADROOM = 0.005
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """How far the student stays behind its teacher.
+
+    Args:
+        teacher: Scores of the pairs' teachers, one per pair.
+        labels_only: Of the student, trained on the labels with augmentation.
+        distilled: Of the student, distilled on augmented real samples.
+        gap: The teacher's accuracy less the distilled student's, and its interval.
+        least: The gap from which on a pool can be worth its while.
+        seconds: Spent.
+    """
+
+    teacher: tuple[Score, ...]
+    labels_only: tuple[Score, ...]
+    distilled: tuple[Score, ...]
+    gap: PairedTest
+    least: float
+    seconds: float
+
+    @property
+    def present(self) -> bool:
+        """Whether a transfer set could help: the mean gap is large enough."""
+        return self.gap.mean >= self.least
+
+    def finding(self) -> str:
+        """Says it in one sentence."""
+        teacher, distilled = (
+            100 * float(np.mean([score.accuracy for score in scores]))
+            for scores in (self.teacher, self.distilled)
+        )
+        verdict = (
+            "there is something to gain"
+            if self.present
+            else "no generated data can help; choose a better teacher or an abler student"
+        )
+        return (
+            f"The teacher reaches {teacher:.1f} %, the student distilled from it on real data "
+            f"{distilled:.1f} %: {verdict}."
+        )
+
+
+def headroom(
+    student: keras.Model,
+    teacher: TeacherFactory,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    num_classes: int,
+    recipe: Recipe | None = None,
+    pairs: int = 5,
+    least: float = LEAST_HEADROOM,
+    confidence: float = 0.95,
+    seed: int = 0,
+    reinitialize: bool = False,
+    from_logits: bool | None = None,
+    state_file: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Headroom:
+    """Compares teacher and student by cross-validation, before any generator is trained.
+
+    Where the student distilled on real samples already reaches its teacher, no transfer set can
+    help: it can only bring the student nearer to the teacher.
+
+    Args:
+        student: See `utility_gate`; likewise all others that are not explained here. With the
+            same state file, `utility_gate` takes over what was measured here.
+        teacher: Trains a teacher.
+        x: Samples.
+        y: Labels.
+        num_classes: The number of classes.
+        recipe: How each student is trained.
+        pairs: Folds that are measured, at least two.
+        least: The gap in accuracy that counts as headroom.
+        confidence: Of the gap's interval.
+        seed: Of everything random.
+        reinitialize: Each pair starts from new weights.
+        from_logits: What the student puts out.
+        state_file: Where results are kept.
+        progress: Called as ``progress(done, total, text)``.
+
+    Returns:
+        The scores and the gap.
+
+    Raises:
+        InvalidInputError: Too few pairs, or a class with one sample only.
+    """
+    check_pairs(pairs, 2)
+    comparison = PairedComparison(
+        student,
+        teacher,
+        x,
+        y,
+        num_classes=num_classes,
+        recipe=recipe or Recipe(),
+        seed=seed,
+        reinitialize=reinitialize,
+        from_logits=from_logits,
+        state_file=state_file,
+        progress=progress,
+    )
+    real_only = Arm(REAL_ONLY)
+    rows = []
+    for pair in range(pairs):
+        comparison.report(pair, pairs, f"headroom, pair {pair + 1}")
+        rows.append(
+            (
+                comparison.teacher_score(pair),
+                comparison.labels_score(pair),
+                comparison.arm_score(real_only, pair),
+            )
+        )
+    comparison.close()
+    comparison.report(pairs, pairs, "headroom")
+    teachers, labels_only, distilled = (tuple(column) for column in zip(*rows, strict=True))
+    gap = paired_test(
+        [best.accuracy - own.accuracy for best, own in zip(teachers, distilled, strict=True)],
+        held_out_share=comparison.held_out_share,
+        confidence=confidence,
+    )
+    seconds = sum(score.seconds for row in rows for score in row)
+    return Headroom(teachers, labels_only, distilled, gap, least, seconds)
