@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,18 +21,25 @@ from keras_ganaccel.mixing.checks import (
 from keras_ganaccel.mixing.order import (
     GENERATED,
     REAL,
+    Choices,
     PassCounter,
     Schedule,
-    ScheduledOrder,
+    ScheduledChoices,
     even_choices,
 )
-from keras_ganaccel.mixing.selection import class_counts, label_of, select_per_class
+from keras_ganaccel.mixing.selection import class_counts, select_per_class
 from keras_ganaccel.seeds import derive_seed
 
+_BLOCK = 256
 _WINDOW_BYTES = 2**25
-_LARGEST_WINDOW = 2**15
-# Keeps the seeds of windows and of epochs apart.
+_LARGEST_WINDOW, _LARGEST_LIVE_WINDOW = 2**15, 2**11
+# Keeps the seeds of windows apart.
 _WINDOW_STRIDE = 2**32
+_RAN_DRY = (
+    "`real` holds fewer samples than it did before.",
+    "`generated` has run dry: it holds fewer samples than the mixture needs. "
+    "Write a larger pool or lower `generated_fraction`.",
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,17 @@ class _Plan:
     """How many generated samples go where.
 
     Args:
-        choices: From the start of a pass to its stream of choices.
-        length: Samples per pass, -1 if unknown, or a function from the start of a pass to its end.
+        real: Real samples per pass.
+        generated: Samples of the generated source, or TensorFlow's negative number if unknown or
+            endless.
+        choices: Those of every pass, or a function from the start of a pass to its choices.
         wanted: Generated samples per class, if the classes were asked for one by one.
         available: Samples per class in the generated source, if they were counted.
     """
 
-    choices: Callable[[tf.Tensor], tf.data.Dataset]
-    length: int | Callable[[tf.Tensor], tf.Tensor]
+    real: int
+    generated: int
+    choices: np.ndarray | Choices
     wanted: Mapping[int, int] | None = None
     available: Mapping[int, int] | None = None
 
@@ -75,7 +85,8 @@ def mix_datasets(
 
     Args:
         real: Unbatched finite dataset of ``(x, y)`` or ``(x, y, weight)``; `y` is an integer
-            label, or a dict with ``"label"`` and ``"teacher_logits"``.
+            label, or a dict with ``"label"`` and ``"teacher_logits"``. Where its cardinality is
+            unknown, it is read once to count it.
         generated: Dataset of the same element spec, such as `GeneratedDataset.pool(folder)`. An
             endless one (live generation) is expected to go on by itself from pass to pass.
         generated_fraction: The share of generated samples in the stream. A number in [0, 1); or
@@ -91,13 +102,13 @@ def mix_datasets(
         with_source: Append an int32 to the elements: 0 real, 1 generated.
         start_index: Global sample index to start at: the first iteration yields what remains of
             that index' pass. To go on exactly after s samples, pass s.
-        shuffle_window: Each source is shuffled inside consecutive windows of so many samples.
-            None: as many as fit 32 MB, so that small data are shuffled whole. 1: keep the
-            sources' own order.
+        shuffle_window: The order of each source is random inside consecutive windows of so many
+            samples of the mixture. None: as many as fit 32 MB (fewer with an endless source), so
+            that small data are shuffled whole. 1: keep the sources' own order.
 
     Returns:
-        An unbatched dataset. Its cardinality is known if `real`'s is, except with a schedule and
-        with a `start_index` inside a pass.
+        An unbatched dataset. Its cardinality is known, except with a schedule and with a
+        `start_index` inside a pass.
 
     Raises:
         InvalidInputError: The specs differ, a number is out of range, or `generated` is known
@@ -112,45 +123,29 @@ def mix_datasets(
     """
     check_sources(real, generated)
     check_numbers(generated_weight, start_index, shuffle_window)
-    if callable(generated_fraction):
-        plan, count = _scheduled(real, generated, generated_fraction)
-    elif isinstance(generated_fraction, Mapping):
-        plan, count = _per_class(real, generated, generated_fraction)
-    else:
-        plan, count = _constant(real, generated, generated_fraction)
-    epoch, start, skip = _locate(plan, count, start_index)
-    counter = PassCounter(epoch, start, skip, plan.length)
-    window = shuffle_window or _default_window(real.element_spec)
-    decorate = _decorator(real.element_spec, generated_weight, with_source)
-    size = int(generated.cardinality())
+    plan = _make_plan(real, generated, generated_fraction)
+    window = shuffle_window or _default_window(real.element_spec, plan.generated)
+    shuffled = window > 1
+    window = window if shuffled else _BLOCK
+    epoch, start, skip = _locate(plan, start_index)
+    counter = PassCounter(plan.choices, window, epoch, start, skip)
 
-    def one_pass(
-        epoch: tf.Tensor, start: tf.Tensor, length: tf.Tensor, skip: tf.Tensor
-    ) -> tf.data.Dataset:
-        taken = generated
-        if plan.wanted is not None:
-            taken = select_per_class(generated, plan.wanted, plan.available, epoch)
-        elif size > 0 and count >= 0:
-            # What went before this pass and was not real, was generated.
-            offset = (start - epoch * count) % size
-            taken = generated.skip(offset).concatenate(generated.take(offset)).take(length - count)
-        sources = []
-        for kind, source, shuffled in (
-            (REAL, real, True),
-            (GENERATED, taken, size >= 0),
-        ):
-            key = tf.stack([derive_seed(seed, "mix", kind), epoch])
-            ordered = _windows(source, window if shuffled else 1, key, decorate(kind))
-            sources.append(ordered)
-        sources[GENERATED] = sources[GENERATED].concatenate(_dry(sources[GENERATED].element_spec))
-        mixed = tf.data.Dataset.choose_from_datasets(
-            sources, plan.choices(start), stop_on_empty_dataset=True
-        )
-        return mixed.skip(skip)
+    @tf.autograph.experimental.do_not_convert
+    def blocks_of(epoch: tf.Tensor, start: tf.Tensor, skip: tf.Tensor, windows: tf.Tensor) -> Any:
+        """The pass as windows of choices and the blocks of samples that they are about."""
+        # What went before this pass and was not real, was generated.
+        taken = _of_this_pass(generated, plan, epoch, start - epoch * plan.real)
+        pass_facts = tf.data.Dataset.from_tensors((epoch, skip)).repeat()
+        rows = tf.data.Dataset.from_tensor_slices(windows).enumerate()
+        sources = (_blocks(real, windows, REAL), _blocks(taken, windows, GENERATED))
+        return tf.data.Dataset.zip((pass_facts, rows, sources))
 
-    mixed = counter.passes().flat_map(one_pass)
-    if isinstance(plan.length, int) and plan.length >= 0 and skip == 0:
-        mixed = mixed.apply(tf.data.experimental.assert_cardinality(plan.length))
+    merge = _Merger(
+        real.element_spec, seed if shuffled else None, generated_weight, with_source, window
+    )
+    mixed = counter.passes().flat_map(blocks_of).map(merge).unbatch()
+    if isinstance(plan.choices, np.ndarray) and skip == 0:
+        mixed = mixed.apply(tf.data.experimental.assert_cardinality(len(plan.choices)))
     return mixed
 
 
@@ -159,143 +154,179 @@ def generated_count(real_count: int, fraction: float) -> int:
     return round(real_count * fraction / (1 - fraction))
 
 
-def _constant(
-    real: tf.data.Dataset, generated: tf.data.Dataset, fraction: float
-) -> tuple[_Plan, int]:
-    fraction = checked_fraction(fraction, "`generated_fraction`")
-    count = int(real.cardinality())
-    length = -1
-    if count >= 0:
+def _make_plan(
+    real: tf.data.Dataset,
+    generated: tf.data.Dataset,
+    fraction: float | Mapping[int, float] | Schedule,
+) -> _Plan:
+    if isinstance(fraction, Mapping):
+        return _plan_per_class(real, generated, fraction)
+    if not callable(fraction):
+        fraction = checked_fraction(fraction, "`generated_fraction`")
+    count, size = int(real.cardinality()), int(generated.cardinality())
+    if count < 0:
+        count = int(real.reduce(np.int64(0), lambda number, _: number + 1))
+    if callable(fraction):
+        choices = ScheduledChoices(fraction, count)
+        needed = _scheduled_length(choices, fraction) - count
+        plan = _Plan(count, size, choices)
+    else:
         needed = generated_count(count, fraction)
-        check_enough(int(generated.cardinality()), needed, "")
-        length = count + needed
-    return _Plan(lambda start: even_choices(fraction, 1 - fraction), length), count
+        plan = _Plan(count, size, even_choices(count, needed))
+    check_enough(size, needed, "")
+    return plan
 
 
-def _per_class(
+def _plan_per_class(
     real: tf.data.Dataset, generated: tf.data.Dataset, fractions: Mapping[int, float]
-) -> tuple[_Plan, int]:
+) -> _Plan:
     check_labels(real)
     checked = {
         int(label): checked_fraction(fraction, f"`generated_fraction` of class {label}")
         for label, fraction in fractions.items()
     }
     reals = class_counts(real)
-    count = sum(reals.values())
     wanted = {
         label: generated_count(reals.get(label, 0), fraction) for label, fraction in checked.items()
     }
-    available = None
-    if int(generated.cardinality()) >= 0:
+    available, size = None, int(generated.cardinality())
+    if size >= 0:
         available = class_counts(generated)
         for label, needed in wanted.items():
             check_enough(available.get(label, 0), needed, f" of class {label}")
-    needed = sum(wanted.values())
-    choices = _Plan(
-        lambda start: even_choices(needed, max(count, 1)), count + needed, wanted, available
-    )
-    return choices, count
+    count = sum(reals.values())
+    return _Plan(count, size, even_choices(count, sum(wanted.values())), wanted, available)
 
 
-def _scheduled(
-    real: tf.data.Dataset, generated: tf.data.Dataset, schedule: Schedule
-) -> tuple[_Plan, int]:
-    count = int(real.cardinality())
-    if count < 0:
-        count = sum(1 for _ in real)
-    order = ScheduledOrder(schedule, count)
+def _scheduled_length(choices: ScheduledChoices, schedule: Schedule) -> int:
+    """The length of the first pass, and a check of the schedule there."""
     try:
-        first = int(order.end(tf.constant(0, tf.int64)))
+        return int(tf.size(choices(tf.constant(0, tf.int64))))
     except tf.errors.InvalidArgumentError:
         raise InvalidInputError(
             "`generated_fraction` must be a schedule with values in [0, 1] that lets real samples "
             f"through. Received: {schedule!r}. Let it return a number in [0, 1] at every index."
         ) from None
-    check_enough(int(generated.cardinality()), first - count, "")
-    return _Plan(order.choices, order.end), count
 
 
-def _locate(plan: _Plan, count: int, index: int) -> tuple[int, int, int]:
+def _locate(plan: _Plan, index: int) -> tuple[int, int, int]:
     """Returns the epoch of a global index, the start of its pass, and its place in the pass."""
-    if index == 0:
-        return 0, 0, 0
-    if count <= 0:
-        raise InvalidInputError(
-            f"`start_index` needs a real source of known size. Received: {index}. "
-            "Apply tf.data.experimental.assert_cardinality(n) to `real`."
-        )
-    if not callable(plan.length):
-        epoch, skip = divmod(index, plan.length)
-        return epoch, epoch * plan.length, skip
-    epoch, start, end = 0, 0, int(plan.length(tf.constant(0, tf.int64)))
-    while end <= index:
-        epoch, start, end = epoch + 1, end, int(plan.length(tf.constant(end, tf.int64)))
-    return epoch, start, index - start
+    if isinstance(plan.choices, np.ndarray):
+        length = max(len(plan.choices), 1)
+        return index // length, index // length * length, index % length
+    epoch, start = 0, 0
+    while True:
+        end = start + int(tf.size(plan.choices(tf.constant(start, tf.int64))))
+        if index < end or end == start:
+            return epoch, start, index - start
+        epoch, start = epoch + 1, end
 
 
-def _windows(
-    dataset: tf.data.Dataset, window: int, key: tf.Tensor, decorate: Callable[..., Any]
+def _of_this_pass(
+    generated: tf.data.Dataset, plan: _Plan, epoch: tf.Tensor, offset: tf.Tensor
 ) -> tf.data.Dataset:
-    """Shuffles inside consecutive windows, by a permutation that depends on `key` alone."""
-    if window == 1:
-        return dataset.map(decorate)
-
-    def shuffle(number: tf.Tensor, block: Any) -> Any:
-        rows = tf.range(tf.shape(tf.nest.flatten(block)[0])[0])
-        numbered = key + tf.stack([tf.zeros_like(number), number * _WINDOW_STRIDE])
-        order = tf.random.experimental.stateless_shuffle(rows, numbered)
-        shuffled = tf.nest.map_structure(lambda item: tf.gather(item, order), block)
-        return decorate(*shuffled)
-
-    return dataset.batch(window).enumerate().map(shuffle).unbatch()
+    """The generated source from where the last pass stopped, wrapping round."""
+    if plan.wanted is not None:
+        endless = plan.generated == tf.data.INFINITE_CARDINALITY
+        return select_per_class(generated, plan.wanted, plan.available, endless, epoch)
+    if plan.generated <= 0:
+        return generated
+    offset %= plan.generated
+    return generated.skip(offset).concatenate(generated.take(offset))
 
 
-def _decorator(
-    spec: Any, generated_weight: float | None, with_source: bool
-) -> Callable[[int], Callable[..., Any]]:
-    """Makes the function that adds the weight and the flag to the elements of a source."""
-    weighted = len(spec) == 3
-
-    def decorate(kind: int) -> Callable[..., Any]:
-        def apply(*element: Any) -> Any:
-            # Rank 0 for single samples, 1 for a window of them.
-            shape = tf.shape(label_of(element))[: _rank(element) - _rank(spec)]
-            if generated_weight is not None:
-                factor = generated_weight if kind == GENERATED else 1.0
-                weight = element[2] * factor if weighted else tf.fill(shape, np.float32(factor))
-                element = (*element[:2], weight)
-            if with_source:
-                element = (*element, tf.fill(shape, np.int32(kind)))
-            return element
-
-        return apply
-
-    return decorate
+def _blocks(dataset: tf.data.Dataset, windows: tf.Tensor, kind: int) -> tf.data.Dataset:
+    """Cuts a source into one block per window, empty ones where it has run dry."""
+    sizes = tf.reduce_sum(tf.cast(windows == kind, tf.int64), axis=1)
+    empty = tf.nest.map_structure(
+        lambda item: tf.zeros([0, *[size or 0 for size in item.shape]], item.dtype),
+        dataset.element_spec,
+    )
+    blocks = dataset.batch(_BLOCK).rebatch(sizes)
+    return blocks.concatenate(tf.data.Dataset.from_tensors(empty).repeat())
 
 
-def _rank(element: Any) -> int:
-    return tf.nest.flatten(element)[0].shape.rank
+class _Merger:
+    """Puts a window together: shuffles the samples of each kind and follows the choices.
 
+    Args:
+        spec: Of the elements.
+        seed: Of the order inside the window; None keeps the sources' own.
+        generated_weight: Sample weight of generated samples, or None to add no weight.
+        with_source: Append the choices to the elements.
+        window: Samples per window.
+    """
 
-def _dry(spec: Any) -> tf.data.Dataset:
-    """A dataset that raises an error when its first element is asked for."""
+    def __init__(
+        self,
+        spec: Any,
+        seed: int | None,
+        generated_weight: float | None,
+        with_source: bool,
+        window: int,
+    ) -> None:
+        self._has_weight = len(spec) == 3
+        self._seeds = [None if seed is None else derive_seed(seed, "mix", kind) for kind in (0, 1)]
+        self._generated_weight, self._with_source = generated_weight, with_source
+        self._window = window
 
-    def fail(_: tf.Tensor) -> Any:
-        message = (
-            "`generated` has run dry: it holds fewer samples than the mixture needs. "
-            "Write a larger pool or lower `generated_fraction`."
-        )
-        with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
-            return tf.nest.map_structure(
-                lambda item: tf.zeros([size or 0 for size in item.shape], item.dtype), spec
+    @tf.autograph.experimental.do_not_convert
+    def __call__(self, facts: Any, numbered: Any, sources: Any) -> Any:
+        """Merges one window.
+
+        Args:
+            facts: ``(epoch, skip)``.
+            numbered: ``(number of the window, its choices)``.
+            sources: The real and the generated samples of the window.
+
+        Returns:
+            The samples, in order, batched.
+        """
+        (epoch, skip), (number, choices) = facts, numbered
+        places, orders = [], []
+        for kind in (REAL, GENERATED):
+            place = tf.reshape(tf.where(choices == kind), [-1])
+            rows = tf.shape(tf.nest.flatten(sources[kind])[0], tf.int64)[0]
+            # The plain operation: `tf.debugging.Assert` would bring a conditional with functions
+            # of its own, which costs every new iterator some milliseconds.
+            full = tf.raw_ops.Assert(
+                condition=tf.equal(rows, tf.size(place, tf.int64)), data=[_RAN_DRY[kind]]
             )
+            with tf.control_dependencies([full]):
+                places.append(tf.cast(place, tf.int32))
+            orders.append(self._order(kind, rows, epoch, number))
+        reals = tf.size(orders[REAL], tf.int64)
+        order = tf.dynamic_stitch(places, [orders[REAL], reals + orders[GENERATED]])
+        first = tf.maximum(skip - number * self._window, 0)
+        order = order[first:]
+        samples = tf.nest.map_structure(
+            lambda *items: tf.gather(tf.concat(items, axis=0), order), *sources
+        )
+        return self._decorated(samples, tf.cast(order >= reals, tf.int32))
 
-    return tf.data.Dataset.range(1).map(fail)
+    def _order(self, kind: int, rows: tf.Tensor, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        seed = self._seeds[kind]
+        if seed is None:
+            return tf.range(rows)
+        key = tf.stack([seed + number * _WINDOW_STRIDE, epoch])
+        return tf.random.experimental.stateless_shuffle(tf.range(rows), key, alg="philox")
+
+    def _decorated(self, samples: Any, kinds: tf.Tensor) -> Any:
+        if self._generated_weight is not None:
+            weights = tf.constant([1.0, self._generated_weight], tf.float32)
+            factors = tf.gather(weights, kinds)
+            given = tf.cast(samples[2], tf.float32) if self._has_weight else 1.0
+            samples = (*samples[:2], given * factors)
+        if self._with_source:
+            samples = (*samples, kinds)
+        return samples
 
 
-def _default_window(spec: Any) -> int:
+def _default_window(spec: Any, generated: int) -> int:
     sizes = [
         math.prod(size or 1 for size in item.shape) * item.dtype.size
         for item in tf.nest.flatten(spec)
     ]
-    return int(np.clip(_WINDOW_BYTES // max(sum(sizes), 1), 16, _LARGEST_WINDOW))
+    # An endless source is generated while one waits for the window.
+    largest = _LARGEST_LIVE_WINDOW if generated == tf.data.INFINITE_CARDINALITY else _LARGEST_WINDOW
+    return int(np.clip(_WINDOW_BYTES // max(sum(sizes), 1), 16, largest))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 _BLOCK = 1024
 # An endless source that lacks a class would never end a pass.
-_LONGEST_DROUGHT = 1000
+_LONGEST_DROUGHT = 64
 
 
 def label_of(element: Any) -> tf.Tensor:
@@ -33,6 +33,7 @@ def select_per_class(
     dataset: tf.data.Dataset,
     wanted: Mapping[int, int],
     available: Mapping[int, int] | None,
+    endless: bool,
     epoch: tf.Tensor,
 ) -> tf.data.Dataset:
     """Picks ``wanted[c]`` samples of every class c, spread evenly over the stream.
@@ -45,8 +46,8 @@ def select_per_class(
         dataset: Unbatched ``(x, y, ...)``.
         wanted: Samples to take per class; other classes are left out.
         available: Samples per class in `dataset`; None where they cannot be counted, and the
-            samples are then taken as they come, at rates proportional to `wanted` if the
-            dataset is endless.
+            samples are then taken as they come, at rates proportional to `wanted` if `endless`.
+        endless: Whether the dataset has no end.
         epoch: Number of the pass, int64.
 
     Returns:
@@ -57,13 +58,13 @@ def select_per_class(
     if not classes:
         return dataset.take(0)
     quota = np.array([wanted[label] for label in classes], np.int64)
-    endless = dataset.cardinality() == tf.data.INFINITE_CARDINALITY
     if available is not None:
         period = np.array([available[label] for label in classes], np.int64)
     else:
         period = np.full_like(quota, quota.max()) if endless else quota
     phase = (epoch * quota) % period
 
+    @tf.autograph.experimental.do_not_convert
     def pick(state: tuple[tf.Tensor, tf.Tensor], block: Any) -> Any:
         seen, drought = state
         labels = tf.cast(label_of(block), tf.int64)
