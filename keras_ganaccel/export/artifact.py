@@ -16,6 +16,7 @@ from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.probe import check_runs
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import probabilities
 
@@ -151,6 +152,7 @@ def _overridden(metadata: ArtifactMetadata, overrides: Mapping[str, Any]) -> Art
 
 def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | None) -> Artifact:
     facts = inspect_tflite(path, allowed_operators=allowed_operators)
+    check_runs(path)
     with native_stderr_to_log():
         runner = TFLiteRunner(path, threads)
     metadata = facts.metadata or ArtifactMetadata(output=_kind_of_file(facts))

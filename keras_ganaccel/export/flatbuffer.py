@@ -67,7 +67,7 @@ def parse(content: bytes, name: str = "model") -> Any:
         InvalidInputError: If the bytes are no whole and consistent TFLite flatbuffer.
     """
     if len(content) < 16 or content[4:8] != IDENTIFIER:
-        raise _refusal(name, "the identifier TFL3 is missing")
+        raise refusal(name, "the identifier TFL3 is missing")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         _resolve_external_buffers(model, content)
@@ -81,7 +81,7 @@ def parse(content: bytes, name: str = "model") -> Any:
         AttributeError,
         MemoryError,
     ) as error:
-        raise _refusal(name, str(error) or type(error).__name__) from error
+        raise refusal(name, str(error) or type(error).__name__) from error
     return model
 
 
@@ -163,6 +163,14 @@ def set_metadata_entry(model: Any, name: str, content: bytes) -> None:
     model.metadata = [*(model.metadata or []), entry]
 
 
+def refusal(name: str, reason: str) -> InvalidInputError:
+    """Makes the error for bytes that are no valid TFLite flatbuffer."""
+    reason = " ".join(reason.split())
+    return InvalidInputError(
+        f"{name} is not a valid TFLite flatbuffer: {reason}. Export the model again."
+    )
+
+
 def _resolve_external_buffers(model: Any, content: bytes) -> None:
     """Fetches the buffers of very large models, which lie behind the flatbuffer."""
     for buffer in model.buffers or []:
@@ -179,11 +187,17 @@ def _check_references(model: Any) -> None:
         raise ValueError(f"schema version {model.version} instead of 3")
     if not model.subgraphs or not model.buffers:
         raise ValueError("no subgraph or no buffers")
+    main = model.subgraphs[0]
+    if main.inputs is None or main.outputs is None or not len(main.inputs) * len(main.outputs):
+        raise ValueError("no inputs or no outputs")
+    for signature in model.signatureDefs or []:
+        _check_name(signature.signatureKey)
     for entry in model.metadata or []:
         _check_index(entry.buffer, len(model.buffers), "metadata buffer")
     for subgraph in model.subgraphs:
         tensors = subgraph.tensors or []
         for tensor in tensors:
+            _check_name(tensor.name)
             _check_index(tensor.buffer, len(model.buffers), "buffer")
             _check_size(model, tensor)
         for indices in (subgraph.inputs, subgraph.outputs):
@@ -191,10 +205,18 @@ def _check_references(model: Any) -> None:
                 _check_index(index, len(tensors), "tensor")
         for operator in subgraph.operators or []:
             _check_index(operator.opcodeIndex, len(model.operatorCodes or []), "operator")
-            for index in [] if operator.inputs is None else operator.inputs:
+            operator.inputs = [] if operator.inputs is None else operator.inputs
+            operator.outputs = [] if operator.outputs is None else operator.outputs
+            for index in operator.inputs:
                 _check_index(index, len(tensors), "tensor", lowest=-1)
-            for index in [] if operator.outputs is None else operator.outputs:
+            for index in operator.outputs:
                 _check_index(index, len(tensors), "tensor")
+
+
+def _check_name(name: bytes | str | None) -> None:
+    """Raises UnicodeDecodeError, a ValueError, where the interpreter could not read a name."""
+    if isinstance(name, bytes):
+        name.decode()
 
 
 def _check_index(index: int, size: int, what: str, lowest: int = 0) -> None:
@@ -212,10 +234,3 @@ def _check_size(model: Any, tensor: Any) -> None:
         raise ValueError(
             f"tensor {text(tensor.name)!r} holds {len(data)} bytes instead of {expected}"
         )
-
-
-def _refusal(name: str, reason: str) -> InvalidInputError:
-    reason = " ".join(reason.split())
-    return InvalidInputError(
-        f"{name} is not a valid TFLite flatbuffer: {reason}. Export the model again."
-    )

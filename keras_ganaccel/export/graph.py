@@ -1,13 +1,14 @@
 """A frozen graph in one canonical form, whatever its layers happen to be called.
 
 The converter orders and names what it emits by the names of the nodes, so the same weights under
-other automatic names would give other bytes. Here nodes and library functions are numbered as a
-depth-first walk from the outputs meets them, and everything else is dropped. That works for any
-traced model: functional, subclassed, or quantization-aware trained in tf_keras.
+other automatic names would give other bytes. Here nodes are numbered as a depth-first walk from
+the outputs meets them, functions are named by their content, and everything else is dropped. That
+works for any traced model: functional, subclassed, or quantization-aware trained in tf_keras.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,8 +16,6 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2_as_graph,
 )
-
-_LOCATION_ATTRIBUTES = ("_class", "_output_shapes", "_has_manual_control_dependencies")
 
 
 def canonical_function(
@@ -60,6 +59,11 @@ def canonical_function(
     return served.get_concrete_function()
 
 
+def has_loops(function: Any) -> bool:
+    """Whether a concrete function holds loops, as recurrent layers do unless they are unrolled."""
+    return any(op.type in ("While", "StatelessWhile") for op in function.graph.get_operations())
+
+
 def canonical_graph_def(
     graph_def: Any, inputs: Iterable[str], outputs: Iterable[str]
 ) -> tuple[Any, dict[str, str]]:
@@ -76,8 +80,7 @@ def canonical_graph_def(
     nodes = {node.name: node for node in graph_def.node}
     order = _depth_first(nodes, [*inputs, *outputs])
     names = {name: f"n{number:05d}" for number, name in enumerate(order)}
-    library = {function.signature.name: function for function in graph_def.library.function}
-    functions: dict[str, str] = {}
+    library = _Library(graph_def.library.function)
     canonical = tf.compat.v1.GraphDef()
     canonical.versions.CopyFrom(graph_def.versions)
     for name in order:
@@ -86,13 +89,63 @@ def canonical_graph_def(
         node.name = names[name]
         del node.input[:]
         node.input.extend(_renamed(item, names) for item in _data_inputs(nodes[name]))
-        _clean_attributes(node, library, functions)
-    for number, name in _growing(functions):
-        function = canonical.library.function.add()
-        function.CopyFrom(library[name])
-        function.signature.name = f"f{number:05d}"
-        _clean_function(function, library, functions)
+        library.clean_attributes(node)
+    canonical.library.function.extend(library.canonical.values())
     return canonical, names
+
+
+class _Library:
+    """Renames the functions of a graph, such as the bodies of loops, after their own content."""
+
+    def __init__(self, functions: Iterable[Any]) -> None:
+        self._original = {function.signature.name: function for function in functions}
+        self._names: dict[str, str] = {}
+        self.canonical: dict[str, Any] = {}
+
+    def clean_attributes(self, node: Any) -> None:
+        """Drops what only records where a node came from, and renames the functions it calls."""
+        node.ClearField("experimental_debug_info")
+        for key in [key for key in node.attr if key.startswith("_")]:
+            del node.attr[key]
+        for key in sorted(node.attr):
+            value = node.attr[key]
+            for function in [value.func] if value.HasField("func") else list(value.list.func):
+                if function.name in self._original:
+                    function.name = self._canonical_name(function.name)
+
+    def _canonical_name(self, name: str) -> str:
+        if name not in self._names:
+            function = tf.compat.v1.GraphDef().library.function.add()
+            function.CopyFrom(self._original[name])
+            self._clean(function)
+            content = function.SerializeToString(deterministic=True)
+            function.signature.name = "f" + hashlib.sha256(content).hexdigest()[:16]
+            self._names[name] = function.signature.name
+            self.canonical[function.signature.name] = function
+        return self._names[name]
+
+    def _clean(self, function: Any) -> None:
+        """Numbers arguments, nodes and results by their order."""
+        names = {arg.name: f"a{i:05d}" for i, arg in enumerate(function.signature.input_arg)}
+        names |= {node.name: f"n{i:05d}" for i, node in enumerate(function.node_def)}
+        results = {arg.name: f"r{i:05d}" for i, arg in enumerate(function.signature.output_arg)}
+        returned = {results[key]: _renamed(value, names) for key, value in function.ret.items()}
+        for arg in function.signature.input_arg:
+            arg.name = names[arg.name]
+        for arg in function.signature.output_arg:
+            arg.name = results[arg.name]
+        function.signature.name = ""
+        for field in ("control_output", "description", "summary"):
+            function.signature.ClearField(field)
+        for field in ("attr", "arg_attr", "resource_arg_unique_id", "control_ret", "ret"):
+            function.ClearField(field)
+        function.ret.update(returned)
+        for node in function.node_def:
+            inputs = [_renamed(item, names) for item in _data_inputs(node)]
+            node.name = names[node.name]
+            del node.input[:]
+            node.input.extend(inputs)
+            self.clean_attributes(node)
 
 
 def _depth_first(nodes: dict[str, Any], roots: Iterable[str]) -> list[str]:
@@ -113,53 +166,14 @@ def _depth_first(nodes: dict[str, Any], roots: Iterable[str]) -> list[str]:
     return list(order)
 
 
-def _clean_function(function: Any, library: dict[str, Any], functions: dict[str, str]) -> None:
-    """Renames the nodes inside a library function by their order there."""
-    names = {node.name: f"n{number:05d}" for number, node in enumerate(function.node_def)}
-    for node in function.node_def:
-        inputs = [_renamed(item, names) for item in node.input]
-        node.name = names[node.name]
-        del node.input[:]
-        node.input.extend(inputs)
-        _clean_attributes(node, library, functions)
-    for key in list(function.ret):
-        function.ret[key] = _renamed(function.ret[key], names)
-    for key in list(function.control_ret):
-        function.control_ret[key] = names[function.control_ret[key]]
-
-
-def _clean_attributes(node: Any, library: dict[str, Any], functions: dict[str, str]) -> None:
-    """Drops what only records where a node came from, and renames the functions it calls."""
-    node.ClearField("experimental_debug_info")
-    for key in _LOCATION_ATTRIBUTES:
-        if key in node.attr:
-            del node.attr[key]
-    for key in sorted(node.attr):
-        value = node.attr[key]
-        called = [value.func] if value.HasField("func") else list(value.list.func)
-        for function in called:
-            if function.name in library:
-                new = functions.setdefault(function.name, f"f{len(functions):05d}")
-                function.name = new
-
-
-def _growing(functions: dict[str, str]) -> Iterable[tuple[int, str]]:
-    """Yields the functions in order of first use; the walk may find further ones meanwhile."""
-    number = 0
-    while number < len(functions):
-        yield number, list(functions)[number]
-        number += 1
-
-
 def _data_inputs(node: Any) -> list[str]:
     return [item for item in node.input if not item.startswith("^")]
 
 
 def _renamed(reference: str, names: dict[str, str]) -> str:
-    """Renames the node in ``node``, ``node:port``, ``node:output:port`` or ``^node``."""
-    control = "^" if reference.startswith("^") else ""
-    node, separator, port = reference.removeprefix("^").partition(":")
-    return control + names.get(node, node) + separator + port
+    """Renames the node in ``node``, ``node:port`` or ``node:output:port``."""
+    node, separator, port = reference.partition(":")
+    return names[node] + separator + port
 
 
 def _node_of(reference: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import GanAccelError, InvalidInputError
 from keras_ganaccel.export import flatbuffer
 from keras_ganaccel.export.kernels import (
     KernelFacts,
@@ -115,6 +115,18 @@ def inspect_tflite(
     model = flatbuffer.parse(content, path.name)
     operators, custom = _operators(model)
     _check_operators(path.name, operators, custom, allowed_operators)
+    try:
+        return _facts(path, content, model, operators, custom)
+    except GanAccelError:
+        raise
+    except (IndexError, TypeError, ValueError, AttributeError) as error:
+        # Such as a kernel without the dimensions that its operator needs.
+        raise flatbuffer.refusal(path.name, str(error)) from error
+
+
+def _facts(
+    path: Path, content: bytes, model: Any, operators: dict[str, int], custom: tuple[str, ...]
+) -> FileFacts:
     main = model.subgraphs[0]
     embedded = flatbuffer.metadata_entry(model, ENTRY)
     return FileFacts(

@@ -74,6 +74,11 @@ class KernelFacts:
         """The share of zeros, in [0, 1]."""
         return self.zeros / self.elements if self.elements else 0.0
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a depthwise convolution's."""
+        return self.operator == "DEPTHWISE_CONV_2D" or self.name.endswith("depthwise_kernel")
+
 
 def kernel_facts(model: Any) -> tuple[KernelFacts, ...]:
     """Counts zeros and distinct values of every constant kernel, each tensor once."""

@@ -90,7 +90,7 @@ class ArtifactMetadata:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
+            known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
             for key in ("class_names", "value_range", "input_range"):
                 if key in known:
                     known[key] = tuple(known[key])

@@ -10,7 +10,7 @@ from keras_ganaccel.export.artifact import Artifact
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts
 from keras_ganaccel.export.kernels import KernelFacts
 
-KNOWN = ("sparsity", "number_of_clusters", "int8", "uncompressed")
+KNOWN = ("sparsity", "number_of_clusters", "int8")
 
 # Promised shares are met up to rounding: a pruning mask cuts a whole number of weights.
 SPARSITY_TOLERANCE = 0.005
@@ -26,9 +26,9 @@ def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str
         artifact: The loaded artefact.
         promises: ``"sparsity"``: the least share of zeros among all kernel elements;
             ``"number_of_clusters"``: the most distinct values of any kernel (per output channel
-            where the scales are per channel); ``"int8"``: whether every input, output and
-            activation is integer; ``"uncompressed"``: names of kernels that the second does not
-            cover.
+            where the scales are per channel) but depthwise ones, which are never clustered;
+            ``"int8"``: whether every input, output and activation is integer. None and False
+            promise nothing.
 
     Returns:
         One sentence per broken promise; empty if all are kept.
@@ -45,8 +45,7 @@ def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str
     if promises.get("sparsity") is not None:
         problems += _sparsity_problems(artifact.kernels, float(promises["sparsity"]))
     if promises.get("number_of_clusters") is not None:
-        exempt = frozenset(promises.get("uncompressed") or ())
-        problems += _cluster_problems(artifact.kernels, int(promises["number_of_clusters"]), exempt)
+        problems += _cluster_problems(artifact.kernels, int(promises["number_of_clusters"]))
     if promises.get("int8"):
         problems += _integer_problems(artifact.file_facts)
     return problems
@@ -63,13 +62,11 @@ def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[
     return [f"sparsity is {found:.1%}, not {promised:.1%} (densest: {named})"]
 
 
-def _cluster_problems(
-    kernels: Sequence[KernelFacts], promised: int, exempt: frozenset[str]
-) -> list[str]:
+def _cluster_problems(kernels: Sequence[KernelFacts], promised: int) -> list[str]:
     return [
         f"{kernel.name} has {kernel.distinct} distinct values, not at most {promised}"
         for kernel in kernels
-        if kernel.distinct > promised and kernel.name not in exempt
+        if kernel.distinct > promised and not kernel.is_depthwise
     ]
 
 

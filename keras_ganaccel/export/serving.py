@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import output_kind
+from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.naming import input_names, output_names
@@ -41,13 +42,16 @@ def kind_of(model: Any) -> str:
     return output_kind(plain) if len(shape) == 2 else "samples"
 
 
-def keras_serving(model: keras.Model, kind: str, batch_size: int | None) -> Serving:
+def keras_serving(
+    model: keras.Model, kind: str, batch_size: int | None, spec: DataSpec | None = None
+) -> Serving:
     """Describes a built Keras 3 model in inference mode; it is neither changed nor copied.
 
     Args:
         model: A functional or sequential model, or a subclassed one that was built by a call.
         kind: What its output means, see `ArtifactMetadata.output`.
         batch_size: The static batch size, or None for a dynamic one.
+        spec: Gives the size of images that the model leaves open.
 
     Raises:
         InvalidInputError: If the model's inputs are not known.
@@ -67,7 +71,7 @@ def keras_serving(model: keras.Model, kind: str, batch_size: int | None) -> Serv
         return _float32(keras.tree.flatten(model(given, training=False)))
 
     specs = tuple(
-        tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=name)
+        tf.TensorSpec((batch_size, *_filled(tensor.shape[1:], spec)), tensor.dtype, name=name)
         for tensor, name in zip(inputs, names, strict=True)
     )
     return Serving(call, specs, tuple(output_names(kind, len(model.outputs))))
@@ -128,6 +132,14 @@ def check_raw_input(serving: Serving, metadata: ArtifactMetadata) -> None:
             "`raw_input` makes the file take uint8 values, so that `value_range` must lie in "
             f"[0, 255]. Received: {metadata.value_range}. Export without `raw_input`."
         )
+
+
+def _filled(shape: tuple[int | None, ...], spec: DataSpec | None) -> tuple[int | None, ...]:
+    """Fills the image size that a model leaves open."""
+    if spec is None or len(shape) != 3:
+        return shape
+    pairs = zip(shape, spec.image_shape, strict=True)
+    return tuple(size or known for size, known in pairs)
 
 
 def _float32(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

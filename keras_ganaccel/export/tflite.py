@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_ganaccel.compression.prepare import in_float32
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 from keras_ganaccel.export import flatbuffer, naming
 from keras_ganaccel.export.calibration import as_generator, calibration_rows, pin_range
-from keras_ganaccel.export.graph import canonical_function
+from keras_ganaccel.export.graph import canonical_function, has_loops
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.serving import (
@@ -28,6 +30,7 @@ from keras_ganaccel.files import atomic_open
 
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 
+_FOREIGN_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 _IO_DTYPES = {"int8": ("int8", "uint8"), "int16x8": ("int16",)}
 
 
@@ -95,7 +98,7 @@ def export_tflite(
         quantization=quantization,
     )
     integer = quantization in _IO_DTYPES
-    serving = _serving_of(model, metadata, quantization, batch_size)
+    serving = _serving_of(model, metadata, quantization, batch_size, spec)
     if raw_input:
         check_raw_input(serving, metadata)
         serving = serving if integer else with_raw_input(serving, metadata)
@@ -147,13 +150,24 @@ def _is_quantization_aware(model: Any) -> bool:
 
 
 def _serving_of(
-    model: Any, metadata: ArtifactMetadata, quantization: str, batch_size: int | None
+    model: Any,
+    metadata: ArtifactMetadata,
+    quantization: str,
+    batch_size: int | None,
+    spec: DataSpec | None,
 ) -> Serving:
     if _is_quantization_aware(model) and quantization == "int8":
         function = model.concrete_function(batch_size)
         return traced_serving(function, metadata.output, batch_size)
     plain = model if isinstance(model, keras.Model) else model.keras_model
-    return keras_serving(plain, metadata.output, batch_size)
+    serving = keras_serving(in_float32(plain), metadata.output, batch_size, spec)
+    for given in serving.inputs:
+        if None in given.shape[1:]:
+            raise InvalidInputError(
+                f"A sample's shape must be known for TFLite. Received: {given.shape}. "
+                "Pass `spec`, or build the model for one size."
+            )
+    return serving
 
 
 def _calibration(samples: Any, serving: Serving, metadata: ArtifactMetadata) -> Any:
@@ -166,6 +180,12 @@ def _calibration(samples: Any, serving: Serving, metadata: ArtifactMetadata) -> 
 
 def _converter(serving: Serving, quantization: str, rows: Any, aware: bool) -> Any:
     function = canonical_function(serving.call, serving.inputs, serving.outputs)
+    if rows is not None and has_loops(function):
+        # The converter's calibrator would take the process down with it.
+        raise UnsupportedLayerError(
+            f"Loops cannot be calibrated for {quantization!r}. Received: a recurrent layer. "
+            "Build it with unroll=True, or choose 'dynamic_range'."
+        )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.exclude_conversion_metadata = True
     if quantization == "float32":
@@ -193,10 +213,12 @@ def _converted(converter: Any) -> bytes:
     try:
         return converter.convert()
     except Exception as error:
-        reason = " ".join(str(error).split())
+        message = " ".join(str(error).split())
+        foreign = sorted(set(_FOREIGN_OPERATOR.findall(message)))
+        received = f"the operators {', '.join(foreign)}" if foreign else message[:400]
         raise UnsupportedLayerError(
-            f"The model cannot be converted to TFLite. Received: {reason[:400]}. "
-            "Replace the layer, or pass select_tf_ops=True if it names a TensorFlow operator."
+            f"The model cannot be converted to TFLite builtins. Received: {received}. "
+            "Replace the layer, or pass select_tf_ops=True."
         ) from error
 
 
