@@ -65,16 +65,16 @@ def run(folder: Path, steps: int, every: int) -> subprocess.Popen:
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
-def progress(folder: Path) -> list[str]:
-    """The checkpoints that there are."""
-    return sorted(path.name for path in folder.glob("checkpoints/state-*.ckpt"))
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, 0 without any."""
+    return max((int(path.stem[6:]) for path in folder.glob("checkpoints/state-*.ckpt")), default=0)
 
 
 def kill_over_and_over(folder: Path, kills: int, steps: int, every: int, seconds: float) -> int:
-    """Kills the training at random moments, `kills` times, then lets it end.
+    """Kills the training `kills` times, then lets it end.
 
-    Every second kill waits for a new checkpoint first, so that training gets on; the others may
-    fall into the start or into the writing of a checkpoint.
+    Each attempt may get on by its share of the steps before it is killed, or is killed earlier, at
+    a random moment: at the start, while training, or while a checkpoint is written.
 
     Returns:
         How many kills hit a training that was still running.
@@ -83,20 +83,18 @@ def kill_over_and_over(folder: Path, kills: int, steps: int, every: int, seconds
     done = 0
     for attempt in range(kills):
         process = run(folder, steps, every)
-        before = progress(folder)
-        if attempt % 2:
-            while process.poll() is None and progress(folder) == before:
-                time.sleep(0.002)
-            pause = generator.uniform(0.0, 0.3)
-        else:
-            pause = generator.uniform(0.0, seconds)
-        try:
-            process.wait(pause)
-        except subprocess.TimeoutExpired:
+        share = steps * (attempt + 1) // (kills + 1)
+        deadline = time.monotonic() + generator.uniform(0.0, 2.0 * seconds)
+        while (
+            process.poll() is None and newest_step(folder) < share and time.monotonic() < deadline
+        ):
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0.0, 0.1))
+        if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-            process.wait()
             done += 1
-        print(f"kill {attempt + 1}: exit {process.returncode}, {progress(folder)}", flush=True)
+        process.wait()
+        print(f"kill {attempt + 1}: last checkpoint at step {newest_step(folder)}", flush=True)
     if run(folder, steps, every).wait():
         raise SystemExit("the resumed training failed")
     return done
