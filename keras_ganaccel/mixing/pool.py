@@ -184,7 +184,7 @@ def read_facts(folder: str | Path) -> PoolFacts:
         raise InvalidInputError(
             f"The pool cannot be read. Received: {str(folder / _FACTS)!r}. Write the pool anew."
         )
-    values.pop("request")
+    values.pop("request", None)
     facts = PoolFacts(**{**values, "shape": tuple(values["shape"])})
     for shard in facts.shards:
         if not (folder / shard["file"]).is_file():

@@ -1,0 +1,291 @@
+"""Samples that cover ground which the labels' neighbourhood does not.
+
+A faithful pool repeats what the student already knows. These look for samples that are unlike: on
+which the student and its teacher differ, between classes, or slightly disturbed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ganaccel.classifier.members import ask, teacher_function
+from keras_ganaccel.classifier.outputs import EPSILON
+from keras_ganaccel.data.preprocess import signed_to_unit
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.layers import ClassEmbedding
+from keras_ganaccel.gan.noise import noise_rows, uniform_rows
+from keras_ganaccel.mixing.filters import content_uniforms
+from keras_ganaccel.mixing.sources import GanSource, Source, weights_digest
+from keras_ganaccel.seeds import derive_seed
+
+_BATCH = 256
+
+
+def disagreement(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
+    """The Kullback-Leibler divergence of the student's probabilities from the teacher's.
+
+    Args:
+        teacher: Probabilities, shape ``(n, classes)``.
+        student: Probabilities, shape ``(n, classes)``.
+
+    Returns:
+        float64, shape ``(n,)``, 0 or more.
+    """
+    p = np.clip(np.asarray(teacher, np.float64), EPSILON, 1.0)
+    q = np.clip(np.asarray(student, np.float64), EPSILON, 1.0)
+    p, q = (rows / rows.sum(axis=1, keepdims=True) for rows in (p, q))
+    return (p * (np.log(p) - np.log(q))).sum(axis=1)
+
+
+class Disagreement:
+    """A filter that prefers samples on which the student differs from its teacher.
+
+    A sample passes with a probability that grows with the disagreement up to 1, in proportion,
+    such that a share `keep` passes in all. As the student learns, call `refresh` and write the
+    next pool.
+
+    Args:
+        student: A Keras model, something with ``predict_proba``, or a callable that returns
+            probabilities.
+        teacher: Likewise.
+        x: Samples to calibrate on, float32 in [0, 1]: drawn from the source.
+        keep: The share that passes, in (0, 1].
+        seed: Of the decisions.
+    """
+
+    name = "disagreement"
+
+    def __init__(
+        self, student: Any, teacher: Any, x: np.ndarray, *, keep: float = 0.25, seed: int = 0
+    ) -> None:
+        if not 0 < keep <= 1:
+            raise InvalidInputError(f"`keep` must be in (0, 1]. Received: {keep!r}. Try 0.25.")
+        self._student, self._teacher, self._x, self._keep = student, teacher, x, keep
+        self._seed = derive_seed(seed, "disagreement")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Calibrates anew, after the student has changed."""
+        self.scale = _scale_for(self._scores(self._x), self._keep)
+
+    def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """See `Filter.mask`."""
+        del y
+        return content_uniforms(self._seed, x) * self.scale < self._scores(x)
+
+    def _scores(self, x: np.ndarray) -> np.ndarray:
+        return disagreement(ask(self._teacher, x), ask(self._student, x))
+
+
+class OptimizedLatents:
+    """GAN samples whose noise was moved to where student and teacher disagree.
+
+    Gradient ascent through the differentiable generator on the divergence of the student from the
+    teacher, plus the teacher's log-probability of the asked-for class, so that the sample stays of
+    its class. Each step has a fixed length, and the noise keeps its norm, so that it stays where
+    the generator was trained.
+
+    Args:
+        source: Where the noise starts from.
+        teacher: A Keras classifier; others have no gradient.
+        student: A Keras classifier.
+        steps: Steps of the ascent.
+        step_size: Length of a step, as a share of the noise's norm.
+        class_weight: Weight of the teacher's log-probability of the class.
+    """
+
+    def __init__(
+        self,
+        source: GanSource,
+        teacher: keras.Model,
+        student: keras.Model,
+        *,
+        steps: int = 8,
+        step_size: float = 0.05,
+        class_weight: float = 1.0,
+    ) -> None:
+        for name, model in (("teacher", teacher), ("student", student)):
+            if not isinstance(model, keras.Model):
+                raise InvalidInputError(
+                    f"Latents are optimised through a Keras model. Received: {name} of type "
+                    f"{type(model).__name__}. Use the filter Disagreement instead."
+                )
+        self._source, self._steps, self._step_size = source, steps, step_size
+        self._class_weight = class_weight
+        classes = int(teacher.output_shape[-1])
+        self._num_classes = max(classes, 2)
+        self._teacher = teacher_function(teacher, self._num_classes)
+        self._student = teacher_function(student, self._num_classes)
+        self._models = (teacher, student)
+        self._ascend = tf.function(self._ascent)
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """See `Source.sample`."""
+        noise = self.noise(labels, start_index)
+        return signed_to_unit(self._source.gan.generate_from_latents(noise, labels))
+
+    def noise(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """The optimised noise rows, float32 ``(n, latent_dim)``."""
+        noise = self._source.noise(labels, start_index)
+        parts = []
+        for start in range(0, len(labels), _BATCH):
+            part, asked = noise[start : start + _BATCH], labels[start : start + _BATCH]
+            # Filled up, so that there is one trace.
+            missing = _BATCH - len(part)
+            filled = np.concatenate([part, part[:1].repeat(missing, 0)])
+            classes = np.concatenate([asked, asked[:1].repeat(missing)]).astype(np.int32)
+            moved = self._ascend(tf.constant(filled), tf.constant(classes)).numpy()
+            parts.append(moved[: len(part)])
+        return np.concatenate(parts)
+
+    def objective(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """What is made greater, one float32 value per row."""
+        signed = self._source.gan.ema_generator([noise, labels], training=False)
+        unit = tf.clip_by_value((tf.cast(signed, tf.float32) + 1.0) / 2.0, 0.0, 1.0)
+        teacher = tf.nn.log_softmax(self._teacher(unit))
+        student = tf.nn.log_softmax(self._student(unit))
+        divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=1)
+        return divergence + self._class_weight * tf.gather(teacher, labels, axis=1, batch_dims=1)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Source.describe`."""
+        return {
+            "source": "optimized_latents",
+            "of": self._source.describe(),
+            "steps": self._steps,
+            "step_size": self._step_size,
+            "class_weight": self._class_weight,
+            "models": [weights_digest(model.get_weights()) for model in self._models],
+        }
+
+    def _ascent(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        norms = tf.norm(noise, axis=1, keepdims=True)
+        for _ in range(self._steps):
+            with tf.GradientTape() as tape:
+                tape.watch(noise)
+                total = tf.reduce_sum(self.objective(noise, labels))
+            gradient = tape.gradient(total, noise)
+            direction = tf.math.l2_normalize(gradient, axis=1, epsilon=1e-24)
+            noise = norms * tf.math.l2_normalize(
+                noise + self._step_size * norms * direction, axis=1, epsilon=1e-24
+            )
+        return noise
+
+
+class LabelMixing:
+    """GAN samples between classes: part of another class' vector goes into the generator.
+
+    The asked-for class keeps at least half; soft labels come from the teacher.
+
+    Args:
+        source: Its GAN must have a `ClassEmbedding`, as those of `build_generator` have. Where
+            the generator also has class-conditional batch norm, that keeps the asked-for class.
+        num_classes: The number of classes.
+        largest_share: Of the other class, in (0, 0.5]; drawn uniformly from 0 on.
+        seed: Of the other class and its share.
+    """
+
+    def __init__(
+        self, source: GanSource, num_classes: int, *, largest_share: float = 0.5, seed: int = 0
+    ) -> None:
+        if not 0 < largest_share <= 0.5:
+            raise InvalidInputError(
+                f"`largest_share` must be in (0, 0.5]. Received: {largest_share!r}. Try 0.5."
+            )
+        self._source, self._num_classes = source, num_classes
+        self._largest, self._seed = largest_share, seed
+        generator = source.gan.ema_generator
+        embeddings = [layer for layer in generator.layers if isinstance(layer, ClassEmbedding)]
+        if len(embeddings) != 1:
+            raise InvalidInputError(
+                f"Labels are mixed in the generator's one ClassEmbedding. Received: "
+                f"{len(embeddings)} in {generator.name!r}. Use a generator of build_generator."
+            )
+        self._embedding = embeddings[0]
+        self._generator = _from_embedding(generator, self._embedding)
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """See `Source.sample`."""
+        noise = self._source.noise(labels, start_index)
+        indices = start_index + np.arange(len(labels), dtype=np.int64)
+        draws = uniform_rows(derive_seed(self._seed, "label_mixing"), indices, 2).numpy()
+        step = 1 + (draws[:, 0] * (self._num_classes - 1)).astype(np.int64)
+        other = (labels + step) % self._num_classes
+        share = (draws[:, 1:] * self._largest).astype(np.float32)
+        own, partner = (np.asarray(self._embedding(rows)) for rows in (labels, other))
+        vectors = (1 - share) * own + share * partner
+        inputs = (noise, vectors, labels.astype(np.int32))
+        parts = []
+        for start in range(0, len(labels), _BATCH):
+            batch = [rows[start : start + _BATCH] for rows in inputs]
+            parts.append(np.asarray(self._generator(batch, training=False)))
+        return signed_to_unit(np.concatenate(parts))
+
+    def describe(self) -> dict[str, Any]:
+        """See `Source.describe`."""
+        return {
+            "source": "label_mixing",
+            "of": self._source.describe(),
+            "largest_share": self._largest,
+            "seed": self._seed,
+        }
+
+
+class Disturbed:
+    """Another source's samples with normal noise on every pixel.
+
+    Args:
+        source: Any source.
+        deviation: Standard deviation of the noise, above 0.
+        seed: Of the noise.
+    """
+
+    def __init__(self, source: Source, *, deviation: float = 0.1, seed: int = 0) -> None:
+        if not deviation > 0:
+            raise InvalidInputError(
+                f"`deviation` must be above 0. Received: {deviation!r}. Try 0.1."
+            )
+        self._source, self._deviation, self._seed = source, deviation, seed
+
+    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
+        """See `Source.sample`; clipped to [0, 1]."""
+        x = self._source.sample(labels, start_index)
+        indices = start_index + np.arange(len(labels), dtype=np.int64)
+        width = int(np.prod(x.shape[1:]))
+        noise = noise_rows(derive_seed(self._seed, "disturbed"), indices, width).numpy()
+        return np.clip(x + np.float32(self._deviation) * noise.reshape(x.shape), 0.0, 1.0)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Source.describe`."""
+        return {
+            "source": "disturbed",
+            "of": self._source.describe(),
+            "deviation": self._deviation,
+            "seed": self._seed,
+        }
+
+
+def _scale_for(scores: np.ndarray, keep: float) -> float:
+    """The s for which the mean of min(1, score / s) is `keep`; 0 keeps all that scores above 0."""
+    positive = scores[scores > 0]
+    if len(positive) <= keep * len(scores):
+        return 0.0
+    low, high = 0.0, float(scores.sum() / (keep * len(scores)))
+    for _ in range(60):
+        middle = (low + high) / 2
+        if np.minimum(1.0, scores / middle).mean() > keep:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _from_embedding(generator: keras.Model, embedding: ClassEmbedding) -> keras.Model:
+    """The generator with the class vector as a further input in place of its embedding."""
+    latent, label = generator.inputs
+    inputs = [latent, embedding.output, label]
+    return keras.Model(inputs, generator.outputs[0], name=f"{generator.name}_of_class_vectors")
