@@ -98,10 +98,12 @@ class Channels:
 
     def _flattened(self, step: Step) -> np.ndarray:
         source = step.inputs[0]
-        rest = source.shape[1:-1]
-        if None in rest:
-            return self._unknown(step)
-        return np.tile(self.of_tensor[source.key], int(np.prod(rest, dtype=np.int64)))
+        repeats = 1
+        for size in source.shape[1:-1]:
+            if size is None:
+                return self._unknown(step)
+            repeats *= size
+        return np.tile(self.of_tensor[source.key], repeats)
 
     def _merged(self, inputs: tuple[Tensor, ...]) -> np.ndarray:
         """Ties channels position by position; one channel that is spread over all is protected."""

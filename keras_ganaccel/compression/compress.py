@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
 from keras_ganaccel.compression.cluster import cluster, cluster_plan, clusters_of
+from keras_ganaccel.compression.describe import achieved, describe
 from keras_ganaccel.compression.finetune import (
     FineTuner,
     Progress,
@@ -22,6 +23,7 @@ from keras_ganaccel.compression.prepare import in_float32
 from keras_ganaccel.compression.preserve import preserved
 from keras_ganaccel.compression.prune import prune, prune_plan, sparsity_of
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
+from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.errors import InvalidInputError, nearest
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +34,9 @@ TECHNIQUES: Mapping[str, tuple[str, ...]] = {
     "pqat": ("prune", "qat"),
     "cqat": ("cluster", "qat"),
     "pcqat": ("prune", "cluster", "qat"),
+    "structured": ("structured",),
+    "structured_qat": ("structured", "qat"),
+    "structured_pqat": ("structured", "prune", "qat"),
 }
 _PROOF_SAMPLES = 8
 
@@ -107,6 +112,7 @@ def compress(
     schedule: str = "polynomial",
     policy: str | Mapping[str, float] = "global",
     number_of_clusters: int = 16,
+    macs_fraction: float = 0.5,
     steps: int = 600,
     learning_rate: float = 1e-3,
     batch_size: int = 64,
@@ -115,6 +121,7 @@ def compress(
     calibration_samples: int = 300,
     from_logits: bool | None = None,
     seed: int = 0,
+    dry_run: bool = False,
     on_progress: Progress | None = None,
 ) -> Compressed:
     """Compresses a trained Keras 3 classifier and fine-tunes what it costs.
@@ -125,12 +132,14 @@ def compress(
             `tf.data.Dataset` of ``(x, y)`` or ``(x, {"label": ..., "teacher_logits": ...})``.
         technique: One of `TECHNIQUES`: ``"prune"``, ``"cluster"``, ``"qat"``, the combinations
             ``"pqat"``, ``"cqat"``, ``"pcqat"`` that keep zeros and clusters while training for
-            int8, or ``"ptq"``, which leaves all to the quantization at export.
+            int8; ``"structured"``, which removes channels, alone or before these; or ``"ptq"``,
+            which leaves all to the quantization at export.
         teacher: Whom to distil from; see `training_stream`. None learns from the labels alone.
         sparsity: Share of zeros among all kernel elements, for techniques that prune.
         schedule: ``"polynomial"`` or ``"constant"`` pruning.
         policy: How the zeros are spread over the layers; see `prune_plan`.
         number_of_clusters: Distinct values per kernel, for techniques that cluster.
+        macs_fraction: Share of the multiplications to keep, for structured pruning.
         steps: Optimiser steps of each fine-tuning; a combination has several.
         learning_rate: Adam's first one; quantization-aware training after another stage has half.
         batch_size: For arrays.
@@ -139,6 +148,7 @@ def compress(
         calibration_samples: How many training samples set the first integer ranges.
         from_logits: What the model puts out; None looks at its last layer.
         seed: Of the order of the data.
+        dry_run: Change nothing; the result's ``report`` says per layer what would apply.
         on_progress: Called with the steps done and their total over all stages.
 
     Returns:
@@ -166,11 +176,18 @@ def compress(
         learning_rate=learning_rate,
         on_progress=_shifted(on_progress, steps, len(stages)),
     )
+    if dry_run:
+        pruned = prune_plan(job.model, sparsity, policy) if "prune" in stages else None
+        clustered = cluster_plan(job.model, number_of_clusters) if "cluster" in stages else None
+        rows = describe(job.model, pruned=pruned, clustered=clustered)
+        return Compressed(job.model, None, technique, {}, rows)
     for stage in stages:
         if stage == "prune":
             job.prune(sparsity, schedule, policy)
         elif stage == "cluster":
             job.cluster(number_of_clusters)
+        elif stage == "structured":
+            job.structured(macs_fraction)
         else:
             job.quantize()
     return job.result(technique)
@@ -205,6 +222,11 @@ class _Job:
             **self._common(),
         )
 
+    def structured(self, macs_fraction: float) -> None:
+        self.model = structured_prune(
+            self.model, self.tuner, macs_fraction=macs_fraction, **self._common()
+        )
+
     def quantize(self) -> None:
         common = self._common()
         if self.pruned or self.clustered:
@@ -223,8 +245,9 @@ class _Job:
 
     def result(self, technique: str) -> Compressed:
         promises: dict[str, Any] = {}
+        exported = self.quantized.prepared.model if self.quantized is not None else self.model
         if self.pruned:
-            promises["sparsity"] = sparsity_of(self.model)
+            promises["sparsity"] = sparsity_of(exported)
         if self.clustered and self.quantized is None:
             promises["number_of_clusters"] = clusters_of(self.model, self.clustered)
         elif self.clustered:
@@ -232,7 +255,13 @@ class _Job:
         if self.quantized is not None:
             promises["int8"] = self.quantized.fully_quantized
         aware = self.quantized.tf_keras_model if self.quantized is not None else None
-        return Compressed(self.model, aware, technique, promises)
+        rows = describe(
+            self.model,
+            pruned=self.pruned,
+            clustered=self.clustered,
+            quantized=self.quantized,
+        )
+        return Compressed(self.model, aware, technique, promises, achieved(rows, self.model))
 
     def _common(self) -> dict[str, Any]:
         self.stage += 1

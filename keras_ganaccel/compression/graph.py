@@ -211,7 +211,8 @@ class _Flattener:
             inner = _functional(operation)
             outputs = self.walk(inner, inputs, (*path, operation.name), kwargs.get("training"))
             return keras.tree.flatten(outputs)
-        if not getattr(operation, "_call_has_training_arg", False):
+        # Some layers have `training=True` as a default; only False is somebody's decision.
+        if kwargs.get("training") or not getattr(operation, "_call_has_training_arg", False):
             kwargs.pop("training", None)
         outputs = tuple(self.new_tensor(tensor) for tensor in node.outputs)
         self.steps.append(Step(operation, self._name(operation, path), args, kwargs, outputs))

@@ -39,7 +39,7 @@ _ATTRIBUTES: Mapping[type, str] = {
 
 
 def kernels(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns every kernel of a model: trainable weights of two and more dimensions.
+    """Returns every kernel of a model: all that layers multiply their inputs with.
 
     Args:
         model: A built Keras 3 model.
@@ -49,8 +49,8 @@ def kernels(model: keras.Model) -> dict[str, np.ndarray]:
     """
     found = {}
     for name, layer in flatten(model).layers().items():
-        for variable in layer.trainable_variables:
-            if len(variable.shape) >= 2 and "bias" not in variable.name:
+        for variable in layer.variables:
+            if "kernel" in variable.name or "embeddings" in variable.name:
                 found[f"{name}/{variable.name}"] = np.asarray(variable.value)
     return found
 

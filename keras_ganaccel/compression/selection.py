@@ -96,7 +96,7 @@ class _Budget:
 
     def __init__(self, graph: Graph, channels: Channels) -> None:
         self.removed: set[int] = set()
-        self._terms = []
+        self._terms: list[tuple[float, np.ndarray, np.ndarray, bool]] = []
         self._terms_of: dict[int, list[int]] = {}
         for step in _counted(graph):
             out = channels.groups(step.outputs[0])

@@ -25,20 +25,18 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "optional": (False,),
     "pad_to_aspect_ratio": (False,),
     "quantization_config": (None,),
-    "renorm": (False,),
+    "rms_scaling": (False,),
     "sliding_window": (None,),
     "use_cudnn": ("auto", True, False),
     "use_gate": (False,),
-    "zero_output_for_mask": (False,),
+    # Set on the layer itself: tf_keras takes it by attribute.
+    "zero_output_for_mask": (False, True),
 }
 # What only draws initial values, or is meaningless without the argument before it.
 _DROPPED = {
     "gptq_unpacked_column_size",
-    "renorm_clipping",
-    "renorm_momentum",
     "seed",
     "lora_alpha",
-    "value_range",
 }
 _SAME_ACTIVATIONS = (
     "linear", "relu", "sigmoid", "tanh", "softmax", "softplus", "softsign", "selu", "exponential",
@@ -78,7 +76,8 @@ def by_config(
                 raise unsupported(layer, f"tf_keras has no `{key}={value!r}`")
             arguments[key] = _converted(layer, key, value)
         regularizer = getattr(layer, "activity_regularizer", None)
-        if regularizer is not None:
+        # ActivityRegularization makes its own from its other arguments.
+        if regularizer is not None and counterpart is not tf_keras.layers.ActivityRegularization:
             arguments["activity_regularizer"] = _regularizer(layer, regularizer)
         return counterpart(**arguments)
 

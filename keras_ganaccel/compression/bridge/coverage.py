@@ -19,8 +19,8 @@ _HEAD = """# What the bridge carries over
 Made by `python -m keras_ganaccel.compression.bridge.coverage docs/bridge_coverage.md`; a test fails
 when it is out of date. Every translation is proved on each model before it is used: the two layers
 get identical inputs in inference and in training mode. Settings that tf_keras does not have are
-refused by name. Operations (`x + y`, `keras.ops.*`) all run: as the tf_keras layer that computes the
-same where there is one, else as they are. `bridge.register_translator` adds a layer of your own.
+refused by name. Operations (`x + y`, `keras.ops.*`) all run: as the tf_keras layer that computes
+the same where there is one, else as they are. `bridge.register_translator` adds your own layers.
 
 | keras.layers | carried over | remark |
 | --- | --- | --- |

@@ -46,9 +46,6 @@ _REFUSED = {
 def register_special() -> None:
     """Registers every layer of this module, and the reasons of the refusals."""
     register_translator(
-        keras.layers.ELU, by_config(tf_keras.layers.ELU, rename={}), note="`alpha` is kept"
-    )
-    register_translator(
         keras.layers.Normalization,
         _normalization,
         attributes=dict.fromkeys(("adapt_mean", "adapt_variance", "count"), CONSTANT),
@@ -73,7 +70,10 @@ def _recurrent(counterpart: type) -> Any:
     def translate(layer: Any) -> Any:
         if getattr(layer, "dropout", 0) or getattr(layer, "recurrent_dropout", 0):
             raise unsupported(layer, "dropout inside the recurrence is drawn differently")
-        return plain(layer)
+        translated = plain(layer)
+        if hasattr(layer, "zero_output_for_mask"):
+            translated.zero_output_for_mask = layer.zero_output_for_mask
+        return translated
 
     return translate
 

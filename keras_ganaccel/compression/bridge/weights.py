@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.compression.bridge.registry import CONSTANT, find_translator
+from keras_ganaccel.compression.bridge.registry import CONSTANT, translators
 from keras_ganaccel.errors import EquivalenceError
 
 # Where layers keep layers of their own: wrappers, recurrent cells, attention.
@@ -35,7 +35,7 @@ def weight_pairs(
         EquivalenceError: A weight on either side has no partner, or one of another shape.
     """
     pairs = list(_pairs(layer, counterpart, name))
-    constant = set(_constants(layer, name))
+    constant = set(_constants(layer))
     wanted = {id(v) for v in layer.variables if not _is_seed(v)} - constant
     reached = {id(mine) for mine, _ in pairs}
     theirs = {id(variable) for variable in counterpart.weights}
@@ -56,7 +56,7 @@ def copy_weights(layer: keras.layers.Layer, counterpart: Any, name: str) -> None
 
 
 def _pairs(layer: Any, counterpart: Any, name: str) -> Iterator[tuple[keras.Variable, Any]]:
-    attributes = find_translator(layer, name).attributes
+    attributes = _attributes(layer)
     for attribute, variable in _own_variables(layer):
         target = attributes.get(attribute, attribute)
         other = getattr(counterpart, target, None) if target != CONSTANT else None
@@ -78,9 +78,15 @@ def _pairs(layer: Any, counterpart: Any, name: str) -> Iterator[tuple[keras.Vari
         yield from _pairs(mine, other, f"{name}/{mine.name}")
 
 
-def _constants(layer: Any, name: str) -> Iterator[int]:
+def _attributes(layer: Any) -> Mapping[str, str]:
+    """The weight attributes that are called otherwise in tf_keras."""
+    translator = translators().get(type(layer))
+    return translator.attributes if translator is not None else {}
+
+
+def _constants(layer: Any) -> Iterator[int]:
     """The weights that the translator of the layer has turned into constants."""
-    attributes = find_translator(layer, name).attributes
+    attributes = _attributes(layer)
     for attribute, variable in _own_variables(layer):
         if attributes.get(attribute) == CONSTANT:
             yield id(variable)

@@ -1,0 +1,134 @@
+"""Says for every layer which technique applies to it, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ganaccel.compression.bridge import to_tf_keras
+from keras_ganaccel.compression.channels import Channels, is_producer
+from keras_ganaccel.compression.graph import Graph, flatten
+from keras_ganaccel.compression.prepare import Prepared, prepare
+from keras_ganaccel.compression.prune import kernels, prunable_kernels
+from keras_ganaccel.compression.quantize import QuantizedModel, quantization_rules
+from keras_ganaccel.compression.quantizers import Rule
+
+YES = "yes"
+
+
+def describe(
+    model: keras.Model,
+    *,
+    pruned: Mapping[str, float] | None = None,
+    clustered: Mapping[str, int] | None = None,
+    quantized: QuantizedModel | None = None,
+) -> tuple[Mapping[str, Any], ...]:
+    """Makes the table of layers.
+
+    Args:
+        model: A built Keras 3 model in float32.
+        pruned: The share of zeros planned for each layer.
+        clustered: The number of values planned for each layer.
+        quantized: What quantization-aware training made of it, which saves finding out again.
+
+    Returns:
+        One row per layer and operation of the flattened graph: ``layer``, ``kind``, ``parameters``,
+        and for ``prune``, ``cluster``, ``quantize`` and ``structured`` either ``"yes"`` (with the
+        plan) or the reason why not.
+    """
+    graph = flatten(model)
+    prunable = prunable_kernels(model)
+    with_kernel = {name.split("/")[0] for name in kernels(model)}
+    if quantized is None:
+        prepared = prepare(model)
+        quantization = _quantization(prepared, quantization_rules(to_tf_keras(prepared.model)))
+    else:
+        quantization = _quantization(quantized.prepared, quantized.rules)
+    structured = _structured(graph)
+    rows = {}
+    for step in graph.steps:
+        name = step.name
+        rows[name] = {
+            "layer": name,
+            "kind": type(step.operation).__name__,
+            "parameters": step.operation.count_params() if step.is_layer else 0,
+            "prune": _planned(name, pruned, prunable, with_kernel, "stays dense"),
+            "cluster": _planned(name, clustered, prunable, with_kernel, "has few distinct values"),
+            "quantize": quantization.get(name, YES),
+            "structured": structured.get(name, "makes no channels of its own"),
+        }
+    return tuple(rows.values())
+
+
+def achieved(
+    rows: tuple[Mapping[str, Any], ...], model: keras.Model
+) -> tuple[Mapping[str, Any], ...]:
+    """Adds to each row what a compressed model has: sparsity and distinct values.
+
+    Args:
+        rows: What `describe` returned for the original.
+        model: The compressed Keras 3 model.
+
+    Returns:
+        The rows with ``sparsity`` and ``distinct_values``, None for layers without a kernel.
+    """
+    values: dict[str, np.ndarray] = {}
+    for name, kernel in kernels(model).items():
+        layer = name.split("/")[0]
+        flat = kernel.reshape(-1)
+        values[layer] = np.concatenate([values[layer], flat]) if layer in values else flat
+    return tuple(
+        {
+            **row,
+            "sparsity": float((values[row["layer"]] == 0).mean()),
+            "distinct_values": len(np.unique(values[row["layer"]])),
+        }
+        if row["layer"] in values
+        else {**row, "sparsity": None, "distinct_values": None}
+        for row in rows
+    )
+
+
+def _planned(
+    name: str,
+    plan: Mapping[str, float] | None,
+    prunable: Mapping[str, Any],
+    with_kernel: set[str],
+    otherwise: str,
+) -> str:
+    if name not in with_kernel:
+        return "has no kernel"
+    if name not in prunable:
+        return "TF-MOT does not take its kernel"
+    if plan is None:
+        return YES
+    return f"{YES}: {plan[name]:.4g}" if name in plan else otherwise
+
+
+def _quantization(prepared: Prepared, rules: Mapping[str, Rule]) -> dict[str, str]:
+    """How each step is quantized: by itself, within another one, or not at all."""
+    first: dict[str, str] = {}
+    found = {}
+    for name, home in prepared.homes.items():
+        if rules[home].reason:
+            found[name] = f"stays float32: {rules[home].reason}"
+        elif home in first:
+            found[name] = f"{YES}: within {first[home]}"
+        else:
+            found[name] = YES
+        first.setdefault(home, name)
+    return found
+
+
+def _structured(graph: Graph) -> dict[str, str]:
+    """Whether the channels that a layer makes can be removed."""
+    channels = Channels(graph)
+    found = {}
+    for step in graph.steps:
+        if is_producer(step):
+            free = [channels.removable(group) for group in channels.groups(step.outputs[0])]
+            found[step.name] = YES if all(free) else "its channels are the model's outputs or fixed"
+    return found
