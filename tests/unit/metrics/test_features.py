@@ -81,13 +81,14 @@ def test_the_trained_space_separates_classes_and_repeats():
     x[np.arange(120), y * 2] += 0.5  # a bright row says the class
     y[100:] = -1
     spec = DataSpec(8, 8, 1, ("a", "b", "c"))
-    extractor = train_feature_extractor(x, y, spec, steps=40, size="tiny", seed=3)
+    options = {"steps": 40, "architecture": "mlp", "size": "tiny", "seed": 3}
+    extractor = train_feature_extractor(x, y, spec, **options)
     features, labels = extractor(x[:100]), y[:100]
     centres = np.stack([features[labels == label].mean(axis=0) for label in range(3)])
     nearest = np.linalg.norm(features[:, None] - centres, axis=-1).argmin(axis=1)
     assert (nearest == labels).mean() > 0.95
     assert "real training split" in extractor.name
-    again = train_feature_extractor(x, y, spec, steps=40, size="tiny", seed=3)
+    again = train_feature_extractor(x, y, spec, **options)
     np.testing.assert_allclose(again(x), extractor(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(InvalidInputError, match="unlabelled rows only"):
         train_feature_extractor(x, np.full(120, -1), spec)

@@ -15,7 +15,10 @@ def make_gan():
     """Makes a tiny real GAN."""
 
     def make_gan():
-        networks = build_generator(SPEC, 4, width=4), build_discriminator(SPEC, width=4)
+        networks = (
+            build_generator(SPEC, 4, architecture="transposed", width=4),
+            build_discriminator(SPEC, architecture="convolutional", width=4),
+        )
         gan = ConditionalGAN(
             *networks, latent_dim=4, num_classes=3, augmentation=(), r1_weight=0.0, r2_weight=0.0
         )
