@@ -47,10 +47,7 @@ AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
 OBJECTIVES = (
     "relativistic", "non_saturating", "hinge", "least_squares", "wasserstein", "minimax",
 )  # fmt: skip
-FILTERS = (
-    "teacher_agreement", "confidence_band", "discriminator", "density_ratio", "near_duplicates",
-)  # fmt: skip
-SOURCES = ("gan", "pca_gaussian", "smote", "mixup")
+FILTERS = ("teacher_agreement", "confidence_band", "near_duplicates")
 
 
 @dataclass(frozen=True)
@@ -140,14 +137,12 @@ class PoolConfig:
     """The pool of generated samples.
 
     Args:
-        source: Where the samples come from.
         size: Samples kept after filtering.
         filters: Applied in this order.
         generated_fraction: Share of generated samples in the mixed stream.
         generated_weight: Sample weight of a generated sample (a real one has 1).
     """
 
-    source: str = _option("gan", choices=SOURCES)
     size: int = _option(5000, low=16)
     filters: tuple[str, ...] = _option(("teacher_agreement",), choices=FILTERS)
     generated_fraction: float = _option(0.5, low=0, high=1, open_high=True)
@@ -211,6 +206,9 @@ class GateConfig:
     """The comparison that decides whether generated data are used.
 
     Args:
+        arms: What is compared with real data only: ``"gan"`` (the pool mixed in evenly),
+            ``"gan_first"`` (most of it early), ``"pca_gaussian"`` (a pool that costs nothing, as a
+            yardstick), ``"unlabelled"`` (the unlabelled samples, if there are any).
         pairs: Paired seeds and folds.
         steps: Optimiser steps per arm and pair.
         confidence: Of the interval that must lie above zero.
@@ -218,6 +216,10 @@ class GateConfig:
         generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
     """
 
+    arms: tuple[str, ...] = _option(
+        ("gan", "gan_first", "pca_gaussian", "unlabelled"),
+        choices=("gan", "gan_first", "pca_gaussian", "unlabelled"),
+    )
     pairs: int = _option(5, low=5, high=100)
     steps: int = _option(1000, low=1)
     confidence: float = _option(0.95, low=0.5, high=1, open_low=True, open_high=True)
@@ -316,6 +318,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "teacher.steps": 300,
             "student.steps": 600,
             "gate.steps": 150,
+            "gate.arms": ("gan", "pca_gaussian", "unlabelled"),
             "gate.generate_anyway": True,
             "compression.steps": 200,
         },

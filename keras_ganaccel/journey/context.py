@@ -73,17 +73,18 @@ class Journey:
             The student, and the same one behind a mapping from [0, 1]: training the second
             trains the first.
         """
-        from keras_ganaccel.classifier.build import build_classifier, reinitialize
+        from keras_ganaccel.classifier.build import build_classifier
+        from keras_ganaccel.classifier.weights import reinitialize
 
         settings = self.config.student
         with self.strategy.scope():
             if self.user_model is None:
-                keras.utils.set_random_seed(self.seed("student", "weights"))
                 student = build_classifier(
                     self.data.spec,
                     settings.architecture,
                     settings.size,
                     activation=settings.activation,
+                    seed=self.seed("student", "weights"),
                     name="student",
                 )
             else:

@@ -73,7 +73,7 @@ def export_student(journey: Journey) -> dict[str, Any]:
     folder = journey.run.artifacts
     student = load_student(journey)
     labels = _labels(journey)
-    export_saved_model(student, folder / "student_saved_model")
+    export_saved_model(student, folder / "student_saved_model", **labels)
     for done, quantization in enumerate(_POST_TRAINING):
         journey.progress.advance(done, len(_POST_TRAINING) + 1)
         export_tflite(
@@ -146,7 +146,7 @@ def _details(found: Verification) -> dict[str, Any]:
     return {
         "confusion_matrix": np.asarray(found.confusion_matrix).tolist(),
         "macs": found.macs,
-        "operators": list(found.operators),
+        "operators": dict(found.operators),
     }
 
 

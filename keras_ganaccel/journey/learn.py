@@ -8,28 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.distribution import choose_precision
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.files import atomic_save
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.discriminator import build_discriminator
 from keras_ganaccel.gan.generator import build_generator
-from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.gan.train import train_gan
+from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.measure import balanced_samples, measure_generator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
-from keras_ganaccel.mixing.filters import Filter, NearDuplicates, TeacherAgreement
-from keras_ganaccel.mixing.pool import read_facts, write_pool
-from keras_ganaccel.mixing.sources import Source, make_source
+from keras_ganaccel.mixing.filters import ConfidenceBand, Filter, NearDuplicates, TeacherAgreement
+from keras_ganaccel.mixing.pool import PoolFacts, read_facts, write_pool
+from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
+from keras_ganaccel.report.ledger import percent
 
 _PICTURE_COLUMNS = 8
 
@@ -65,7 +67,6 @@ def train_teacher(journey: Journey) -> dict[str, Any]:
         steps=settings.steps,
         batch_size=journey.config.student.batch_size,
         seed=journey.seed("teacher"),
-        on_progress=journey.progress.advance,
     )
     teacher.save(journey.run.checkpoints / "teacher")
     held_x, held_y = journey.validation
@@ -129,40 +130,43 @@ def make_pool(journey: Journey) -> dict[str, Any]:
                 f"The pool does not fit. Received: samples {tuple(facts.shape)}, teacher's answers "
                 f"{'present' if facts.teacher_logits else 'missing'}. Name a pool of such data."
             )
-        return {"pools": {"pool": str(Path(config.reuse.pool).absolute())}, "notes": []}
+        return {"pools": {"gan": str(Path(config.reuse.pool).absolute())}, "notes": []}
     if (journey.run.record("gan") or {}).get("ledger") is None:
         return {"pools": {}, "notes": []}
-    pools, notes = {}, []
     teacher = Ensemble.load(journey.run.checkpoints / "teacher")
-    x, y = journey.train
-    names = dict.fromkeys((config.pool.source, "pca_gaussian"))
-    for name in names:
-        generator = load_generator(journey) if name == "gan" else None
-        source = make_source(name, x=x, y=y, gan=generator, seed=journey.seed("pool", name))
-        facts = _write_pool(journey, name, source, teacher)
-        accepted = 100 * facts.acceptance
-        notes.append(f"The pool {name} kept {accepted:.0f} % of its candidates.")
-        pools[name] = f"pool/{name}"
-    return {"pools": pools, "notes": notes}
+    source = GanSource(load_generator(journey), seed=journey.seed("pool"))
+    try:
+        facts = _write_pool(journey, source, teacher)
+    except RunFailedError as failure:
+        # A generator that the filters reject is a finding, not the end of the run.
+        return {"pools": {}, "notes": [f"The pool was given up. {failure}"]}
+    return {"pools": {"gan": "pool"}, "notes": _acceptance_notes(facts)}
 
 
-def _write_pool(journey: Journey, name: str, source: Source, teacher: Ensemble) -> Any:
+def _acceptance_notes(facts: PoolFacts) -> list[str]:
+    kept = {
+        name: float(np.mean([share for share in shares if share is not None]))
+        for name, shares in facts.acceptance.items()
+    }
+    return [f"The filter {name} kept {percent(share, 0)}." for name, share in kept.items()]
+
+
+def _write_pool(journey: Journey, source: Source, teacher: Ensemble) -> PoolFacts:
     settings = journey.config.pool
     available: dict[str, Any] = {
         "teacher_agreement": lambda: TeacherAgreement(teacher),
+        "confidence_band": lambda: ConfidenceBand(teacher),
         "near_duplicates": lambda: NearDuplicates(journey.train[0]),
     }
     filters: list[Filter] = [available[each]() for each in settings.filters]
-    folder = journey.run.path / "pool" / name
-    folder.parent.mkdir(exist_ok=True)
     return write_pool(
-        folder,
+        journey.run.path / "pool",
         source,
         settings.size,
         num_classes=journey.data.spec.num_classes,
         filters=filters,
         teacher=teacher,
-        seed=journey.seed("pool", name),
+        seed=journey.seed("pool", "classes"),
         progress=journey.progress.advance,
     )
 
@@ -196,7 +200,7 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     held_x, held_y = journey.validation
     gan = build_gan(journey)
     every = config.evaluate_every or config.steps
-    watchdog = Watchdog(every=every)
+    watchdog = Watchdog(x, y, every, seed=journey.seed("watchdog"))
     callbacks = [
         MetricsLog(run.metrics, every=max(1, min(100, every))),
         KIDCallback(
@@ -222,7 +226,7 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     )
     atomic_save(run.artifacts / "generator.keras", gan.ema_generator.save)
     atomic_save(run.artifacts / "discriminator.keras", gan.discriminator.save)
-    return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.interventions]
+    return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.events]
 
 
 def build_gan(journey: Journey) -> ConditionalGAN:

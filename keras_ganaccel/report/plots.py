@@ -249,7 +249,8 @@ def latency(stages: Sequence[Row]) -> Figure:
     _name_rows(axes, [_title(stage) for stage in timed])
     axes.margins(x=0.16)
     axes.set_xlim(left=0)
-    threads = sorted({stage["latency_ms"]["threads"] for stage in timed})
+    known = {stage["latency_ms"]["threads"] for stage in timed}
+    threads = sorted(known - {None})
     counted = ", ".join(str(count) for count in threads)
     axes.set_xlabel(f"ms per sample (median, p10 to p90; threads: {counted or 'none timed'})")
     axes.grid(axis="x")

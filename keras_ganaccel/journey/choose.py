@@ -1,0 +1,201 @@
+"""The middle of the journey: is there headroom, do generated data help, train the student."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.classifier.outputs import predict_logits
+from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
+from keras_ganaccel.classifier.train import score_logits
+from keras_ganaccel.files import atomic_save
+from keras_ganaccel.gate.arms import Arm, Pool, Recipe, mixed_samples, real_samples
+from keras_ganaccel.gate.decide import utility_gate
+from keras_ganaccel.gate.headroom import headroom
+from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.journey.callbacks import StepProgress
+from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.mixing.filters import TeacherAgreement
+from keras_ganaccel.mixing.generated import GeneratedDataset
+from keras_ganaccel.mixing.plan import class_targets, spread_labels
+from keras_ganaccel.mixing.sources import make_source
+
+_STATE = "gate_pairs.json"
+
+
+def check_headroom(journey: Journey) -> dict[str, Any]:
+    """Asks, before any generator is trained, whether a transfer set could help the student."""
+    settings = journey.config.gate
+    if not settings.headroom_check or not _wants_generated(journey):
+        return {"reason": "not asked for", "skip_generator": False, "notes": []}
+    found = headroom(_student(journey), _teacher_factory(journey), *journey.train, **_gate(journey))
+    skip = not found.present and not settings.generate_anyway
+    reason = found.finding()
+    return {
+        "reason": reason,
+        "skip_generator": skip,
+        "gap": found.gap.mean,
+        "gap_ci95": [found.gap.low, found.gap.high],
+        "seconds": found.seconds,
+        "notes": [reason],
+    }
+
+
+def weigh_arms(journey: Journey) -> dict[str, Any]:
+    """Compares the student with and without generated data on paired folds."""
+    arms = _arms(journey)
+    if not arms:
+        empty = {"decision": "real_only", "generated_fraction": 0.0, "pairs": 0, "arms": []}
+        return {"ledger": empty, "notes": []}
+    found = utility_gate(
+        _student(journey),
+        _teacher_factory(journey),
+        *journey.train,
+        list(arms.values()),
+        confidence=journey.config.gate.confidence,
+        **_gate(journey),
+    )
+    return {"ledger": found.ledger(), "seconds": found.seconds, "notes": []}
+
+
+def train_student(journey: Journey) -> dict[str, Any]:
+    """Trains the student on what the gate chose, and writes `student.keras`."""
+    began = time.monotonic()
+    x, y = journey.train
+    classes = journey.data.spec.num_classes
+    recipe = _recipe(journey, journey.config.student.steps)
+    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    seed = journey.seed("student")
+    samples = real_samples(teacher, x, y, classes, recipe, seed)
+    decision = (journey.run.record("gate") or {})["ledger"]["decision"]
+    if decision != "real_only":
+        arm = _arms(journey)[decision]
+        pool = arm.pool if isinstance(arm.pool, Pool) else arm.pool(x, y, seed)  # type: ignore[misc]
+        if arm.filter is not None:
+            kept = arm.filter(teacher).mask(pool.x, pool.y)
+            pool = Pool(pool.x[kept], pool.y[kept])
+        samples = mixed_samples(samples, arm, pool, teacher, seed)
+    student, unit = journey.new_student()
+    trainee = Trainee(unit, recipe, from_logits=journey.config.model.from_logits)
+    trainee.train(samples, callbacks=[StepProgress(journey.progress, recipe.steps)])
+    atomic_save(journey.run.artifacts / "student.keras", student.save)
+    held_x, held_y = journey.validation
+    logits = predict_logits(unit, held_x, from_logits=journey.config.model.from_logits)
+    return {
+        "parameters": student.count_params(),
+        "validation_accuracy": score_logits(logits, held_y)["accuracy"],
+        "decision": decision,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _wants_generated(journey: Journey) -> bool:
+    return journey.config.gan.enabled or journey.config.reuse.pool is not None
+
+
+def _student(journey: Journey) -> Any:
+    return journey.new_student()[1]
+
+
+def _gate(journey: Journey) -> dict[str, Any]:
+    """What headroom and gate share: with the same state file the one takes over from the other."""
+    settings = journey.config.gate
+    return {
+        "num_classes": journey.data.spec.num_classes,
+        "recipe": _recipe(journey, settings.steps),
+        "pairs": settings.pairs,
+        "seed": journey.seed("gate"),
+        "reinitialize": journey.user_model is None or journey.config.model.reinitialize,
+        "from_logits": journey.config.model.from_logits,
+        "state_file": journey.run.checkpoints / _STATE,
+        "progress": lambda done, total, text: journey.progress.advance(done, total),
+    }
+
+
+def _recipe(journey: Journey, steps: int) -> Recipe:
+    settings = journey.config.student
+    return Recipe(
+        steps=steps,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        learning_rate=settings.learning_rate,
+        schedule=settings.schedule,
+        temperature=settings.temperature,
+        alpha=settings.alpha,
+        label_smoothing=settings.label_smoothing,
+        augmentation=settings.augmentation,
+    )
+
+
+def _teacher_factory(journey: Journey) -> Any:
+    """Trains a pair's teacher: each kind of member once, for no more steps than a student."""
+    settings = journey.config.teacher
+
+    def train(x: np.ndarray, y: np.ndarray, seed: int) -> Ensemble:
+        return build_teacher(
+            journey.data.spec,
+            x,
+            y,
+            members=tuple(dict.fromkeys(settings.members)),
+            size=settings.size,
+            steps=min(settings.steps, journey.config.gate.steps),
+            batch_size=journey.config.student.batch_size,
+            seed=seed,
+        )
+
+    return train
+
+
+def _arms(journey: Journey) -> dict[str, Arm]:
+    """The candidates beside real data only, by name."""
+    config = journey.config
+    fraction, weight = config.pool.generated_fraction, config.pool.generated_weight
+    arms = []
+    pools = (journey.run.record("pool") or {}).get("pools", {})
+    seconds = ((journey.run.record("gan") or {}).get("ledger") or {}).get("seconds") or 0.0
+    for name, folder in pools.items():
+        pool = _read_pool(journey.run.path / folder)
+        for schedule, ending in (("constant", ""), ("generated_first", "_first")):
+            arms.append(
+                Arm(
+                    name + ending,
+                    pool,
+                    fraction,
+                    schedule=schedule,
+                    filter=TeacherAgreement if config.pool.filters else None,
+                    generated_weight=weight,
+                    seconds=seconds,
+                )
+            )
+    if pools:
+        arms.append(_cheap_arm(journey, fraction, weight))
+    unlabelled = journey.data.unlabelled_unit()
+    if unlabelled is not None:
+        nameless = np.full(len(unlabelled), -1, np.int64)
+        arms.append(
+            Arm("unlabelled", Pool(unlabelled, nameless), fraction, learnt_from_labels=False)
+        )
+    return {arm.name: arm for arm in arms if arm.name in config.gate.arms}
+
+
+def _cheap_arm(journey: Journey, fraction: float, weight: float) -> Arm:
+    """A pool that costs nothing: a GAN that does not beat it has not earned its time."""
+    size, classes = journey.config.pool.size, journey.data.spec.num_classes
+
+    def make(x: np.ndarray, y: np.ndarray, seed: int) -> Pool:
+        labels = spread_labels(class_targets(size, classes), seed)
+        source = make_source("pca_gaussian", x=x, y=y, seed=seed)
+        return Pool(source.sample(labels, 0), labels)
+
+    return Arm("pca_gaussian", make, fraction, generated_weight=weight)
+
+
+def _read_pool(folder: Path) -> Pool:
+    images, labels = [], []
+    for x, y in GeneratedDataset.pool(folder).batch(1024).as_numpy_iterator():
+        images.append(x)
+        labels.append(y)
+    return Pool(np.concatenate(images), np.concatenate(labels))
