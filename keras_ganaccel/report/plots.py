@@ -249,10 +249,10 @@ def latency(stages: Sequence[Row]) -> Figure:
     _name_rows(axes, [_title(stage) for stage in timed])
     axes.margins(x=0.16)
     axes.set_xlim(left=0)
-    known = {stage["latency_ms"]["threads"] for stage in timed}
-    threads = sorted(known - {None})
-    counted = ", ".join(str(count) for count in threads)
-    axes.set_xlabel(f"ms per sample (median, p10 to p90; threads: {counted or 'none timed'})")
+    threads = sorted({stage["latency_ms"]["threads"] for stage in timed} - {None})
+    counted = f"; threads: {', '.join(map(str, threads))}" if threads else ""
+    label = f"ms per sample (median, p10 to p90{counted})"
+    axes.set_xlabel(label if timed else "nothing was timed")
     axes.grid(axis="x")
     return figure
 

@@ -105,9 +105,12 @@ def test_latency_shows_the_percentiles_of_what_was_timed(ledger_values):
     assert [bar.get_width() for bar in axes.patches] == [0.05, 0.06]
     assert points(axes) == [([0.04, 0.08], [0, 0]), ([0.04, 0.08], [1, 1])]
     assert texts(axes) == ["0.050 ms", "0.060 ms"]
-    assert "threads: 1" in axes.get_xlabel()
+    assert axes.get_xlabel() == "ms per sample (median, p10 to p90; threads: 1)"
+    time = {**ledger_values["stages"][2]["latency_ms"], "threads": None}
+    unknown = [{**ledger_values["stages"][2], "latency_ms": time}]
+    assert "threads" not in figure(plots.latency, unknown).axes[0].get_xlabel()
     (empty,) = figure(plots.latency, ledger_values["stages"][:1]).axes
-    assert "none timed" in empty.get_xlabel()
+    assert empty.get_xlabel() == "nothing was timed"
 
 
 def test_confusion_shows_counts_shaded_by_their_share():
