@@ -128,9 +128,10 @@ class LiveDataset(GeneratedDataset):
         noise_seed = derive_seed(seed, "live", "noise")
         position = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, 0)
 
+        @tf.autograph.experimental.do_not_convert
         def generate(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             key = tf.constant(0, tf.int64)
-            first = position.lookup(key)
+            first = tf.ensure_shape(position.lookup(key), [])
             position.insert(key, first + batch_size)
             indices = first + tf.range(batch_size, dtype=tf.int64)
             labels = tf.gather(period, indices % tf.size(period, tf.int64))

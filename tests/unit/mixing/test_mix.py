@@ -92,7 +92,8 @@ def test_generated_samples_are_evenly_spread(fraction):
 def test_later_epochs_see_the_rest_of_a_larger_pool():
     mixed = mix_datasets(real_of(30), generated_of(100), 0.5)
     epochs = [{s for s in ids(mixed) if is_generated(s)} for _ in range(4)]
-    assert not epochs[0] & epochs[1] and not epochs[1] & epochs[2]
+    assert not epochs[0] & epochs[1]
+    assert not epochs[1] & epochs[2]
     assert len(set.union(*epochs)) == 100
     assert all(len(epoch) == 30 for epoch in epochs)
 
@@ -226,9 +227,9 @@ def test_schedules_are_checked():
 
 
 def test_too_small_a_source_is_refused_before_the_first_element():
-    with pytest.raises(InvalidInputError, match="at least 50 samples. Received: 49"):
+    with pytest.raises(InvalidInputError, match=r"at least 50 samples\. Received: 49"):
         mix_datasets(real_of(50), generated_of(49), 0.5)
-    with pytest.raises(ValueError, match="at least 10 samples of class 2. Received: 9"):
+    with pytest.raises(ValueError, match=r"at least 10 samples of class 2\. Received: 9"):
         mix_datasets(real_of(50), generated_of(47), {2: 0.5})
     with pytest.raises(ValueError, match="at least 40"):
         mix_datasets(real_of(50), generated_of(39), lambda i: tf.where(i < 40, 1.0, 0.0))
