@@ -18,7 +18,7 @@ def build_discriminator(
     *,
     architecture: str = "residual",
     width: int | None = None,
-    blocks_per_stage: int = 2,
+    blocks_per_stage: int = 1,
     spectral_norm: bool = False,
     backbone: keras.Model | None = None,
     seed: int = 0,

@@ -26,7 +26,7 @@ def build_generator(
     *,
     architecture: str = "residual",
     width: int | None = None,
-    blocks_per_stage: int = 2,
+    blocks_per_stage: int = 1,
     seed: int = 0,
     dtype: Any = None,
     name: str = "generator",
