@@ -27,9 +27,10 @@ def mixing(
     """Fitting on a pool against fitting on real data in memory; memory by size of the pool."""
     if out is not None:
         options.check_new_file(out, ".json")
-    from keras_ganaccel.benchmarks.mixing import benchmark
+    from keras_ganaccel.benchmarks.mixing import benchmark_memory, benchmark_mixing
 
-    _show({"environment": environment(), **benchmark()}, out, json_output)
+    found = {"fit": benchmark_mixing(), "memory": benchmark_memory()}
+    _show({"environment": environment(), **found}, out, json_output)
 
 
 def _show(result: dict[str, Any], out: Path | None, json_output: bool) -> None:

@@ -128,9 +128,9 @@ def sample(
             np.savez_compressed(file, x=x, y=labels)
     else:
         from keras_ganaccel.files import atomic_save
-        from keras_ganaccel.gan.callbacks.pictures import draw_grid
+        from keras_ganaccel.gan.callbacks.pictures import grid_image
 
-        atomic_save(out, draw_grid(x, [str(label) for label in range(classes)]).save)
+        atomic_save(out, grid_image(x, labels).save)
     if json_output:
         show_json({"file": str(out), "shape": list(x.shape)})
     else:

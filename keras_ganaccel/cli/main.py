@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from keras_ganaccel.cli import (
@@ -28,6 +27,11 @@ from keras_ganaccel.cli.terminal import (
 )
 from keras_ganaccel.errors import GanAccelError
 from keras_ganaccel.version import __version__
+
+# Some versions of Typer carry a click of their own; its errors are those that count.
+_UsageError: type[Exception] = next(
+    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError"
+)
 
 app = typer.Typer(
     name="ganaccel",
@@ -87,13 +91,13 @@ def _run(arguments: list[str]) -> int:
     except GanAccelError as error:
         show_error(str(error))
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error)
+        else:
+            show_error(error.format_message())  # type: ignore[attr-defined]
         return 2
-    except click.ClickException as error:
-        show_error(error.format_message())
-        return 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         show_error("Interrupted.")
         return 130
     except BrokenPipeError:

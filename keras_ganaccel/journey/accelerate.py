@@ -158,7 +158,7 @@ def _split_rows(data: LabelledData) -> dict[str, np.ndarray]:
 
 def _check_same_data(run: RunFolder, data: LabelledData) -> None:
     with np.load(run.path / "splits.npz", allow_pickle=False) as saved:
-        same = all(np.array_equal(saved[name], rows) for name, rows in vars(data.splits).items())
+        same = all(np.array_equal(saved[name], rows) for name, rows in _split_rows(data).items())
     record = run.record("data")
     if not same or (record is not None and record["fingerprint"] != data.fingerprint()):
         raise InvalidInputError(

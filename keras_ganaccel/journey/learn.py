@@ -202,11 +202,12 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     every = config.evaluate_every or config.steps
     watchdog = Watchdog(x, y, every, seed=journey.seed("watchdog"))
     callbacks = [
-        MetricsLog(run.metrics, every=max(1, min(100, every))),
+        watchdog,
         KIDCallback(
             held_x, extractor, every, labels=held_y, restore_best=True, seed=journey.seed("kid")
         ),
-        watchdog,
+        # After KID, so that its rows hold it.
+        MetricsLog(run.metrics, every=max(1, min(100, every))),
         SampleGrid(run.samples, every, class_names=spec.class_names),
         StepProgress(journey.progress, config.steps),
     ]
@@ -226,7 +227,7 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     )
     atomic_save(run.artifacts / "generator.keras", gan.ema_generator.save)
     atomic_save(run.artifacts / "discriminator.keras", gan.discriminator.save)
-    return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.events]
+    return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.interventions]
 
 
 def build_gan(journey: Journey) -> ConditionalGAN:
