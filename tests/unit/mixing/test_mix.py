@@ -43,7 +43,7 @@ def is_generated(sample):
     return sample >= FIRST_GENERATED
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     real=st.integers(1, 60),
     fraction=st.floats(0, 0.85),
@@ -115,7 +115,7 @@ def test_starting_at_an_index_continues_exactly(fraction):
 
     whole = make(0)
     stream = [sample for _ in range(5) for sample in ids(whole)]
-    for start in (1, 28, 29, 63):
+    for start in (28, 63):
         restarted = make(start)
         found = ids(restarted) + ids(restarted)
         assert found == stream[start : start + len(found)]
