@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_ganaccel.classifier.members import ask
-from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.seeds import derive_seed
+
+logger = logging.getLogger(__name__)
 
 REAL_ONLY = "real_only"
 SCHEDULES = ("constant", "generated_first")
@@ -144,10 +146,12 @@ class Samples:
     Args:
         arrays: ``(x, {"label", "teacher_logits"}, sample_weight)``.
         rows: int64 ``(steps, batch)``.
+        augmentation: Of the real samples; a pool is treated alike.
     """
 
     arrays: tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]
     rows: np.ndarray
+    augmentation: tuple[str, ...] = ()
 
 
 def real_samples(
@@ -179,14 +183,16 @@ def real_samples(
     )
     rows = _endless_rows(len(images), taken, derive_seed(seed, "real"))
     weights = np.ones(len(images), np.float32)
-    return Samples((images, targets, weights), rows.reshape(recipe.steps, recipe.batch_size))
+    rows = rows.reshape(recipe.steps, recipe.batch_size)
+    return Samples((images, targets, weights), rows, recipe.augmentation)
 
 
 def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) -> Samples:
     """Puts a pool's samples among the real ones.
 
-    Real samples come in the order that they have without the pool, so that arms differ by the
-    pool alone. Only as many of the pool's samples are labelled as the steps take.
+    Arms differ by the pool alone: real samples come in the order that they have without it, and
+    its own are augmented and labelled as those are. (Left as they are they would make an easier
+    lesson, and even worthless ones would seem to help a student that trains briefly.)
 
     Args:
         real: As `real_samples` returns them.
@@ -201,22 +207,106 @@ def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) 
     images, targets, weights = real.arrays
     generated = generated_places(arm.generated_fraction, arm.schedule, real.rows.size)
     count = int(generated.sum())
-    drawn = _endless_rows(len(pool.x), count, derive_seed(seed, "pool"))
-    used, drawn = np.unique(drawn, return_inverse=True)
-    x = np.asarray(pool.x[used], np.float32)
-    classes = targets["label"].shape[1]
-    one_hot = np.eye(classes + 1, classes, dtype=np.float32)
-    extra = {
-        "label": one_hot[np.asarray(pool.y)[used]],
-        "teacher_logits": probability_logits(ask(teacher, x)),
-    }
+    x, extra = transfer_set(
+        teacher,
+        pool.x,
+        pool.y,
+        num_classes=targets["label"].shape[1],
+        augmentation=real.augmentation,
+        seed=derive_seed(seed, "transfer"),
+        most=count,
+    )
+    drawn = _endless_rows(len(x), count, derive_seed(seed, "pool"))
     rows = np.empty(real.rows.size, np.int64)
     rows[generated] = len(images) + drawn
     rows[~generated] = real.rows.ravel()[: real.rows.size - count]
     merged = {key: np.concatenate([targets[key], extra[key]]) for key in targets}
     weight = np.full(len(x), arm.generated_weight, np.float32)
     arrays = (np.concatenate([images, x]), merged, np.concatenate([weights, weight]))
-    return Samples(arrays, rows.reshape(real.rows.shape))
+    return Samples(arrays, rows.reshape(real.rows.shape), real.augmentation)
+
+
+def arm_pool(
+    arm: Arm,
+    x: np.ndarray,
+    y: np.ndarray,
+    seed: int,
+    held_out: np.ndarray | None = None,
+) -> Pool:
+    """The pool of an arm beside some real samples, fitted if need be, before its filter.
+
+    Args:
+        arm: One with a pool.
+        x: The real samples, float32 ``(n, height, width, channels)`` in [0, 1].
+        y: Their labels.
+        seed: Of a pool that is fitted.
+        held_out: Images whose like must not be in a pool that has learnt from them.
+
+    Returns:
+        The pool.
+
+    Raises:
+        InvalidInputError: The arm has no pool.
+    """
+    if arm.pool is None:
+        raise InvalidInputError(f"The arm {arm.name!r} has no pool. Received: none. Give it one.")
+    if not isinstance(arm.pool, Pool):
+        return arm.pool(x, y, seed)
+    if held_out is None or not arm.learnt_from_labels:
+        return arm.pool
+    return _kept(arm.pool, without_held_out(arm.pool, x, held_out), arm)
+
+
+def filtered(arm: Arm, pool: Pool, teacher: Any) -> Pool:
+    """What the arm's filter leaves of a pool.
+
+    A pool that is refused whole is returned as it is: it is the worst of pools, and the comparison
+    shall show it.
+
+    Args:
+        arm: Whose filter counts.
+        pool: The samples.
+        teacher: Whom the filter asks.
+
+    Returns:
+        The pool that is left.
+    """
+    if arm.filter is None:
+        return pool
+    return _kept(pool, arm.filter(teacher).mask(pool.x, pool.y), arm)
+
+
+def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
+    """How far a teacher sees the classes in a pool that its samples were made for.
+
+    Args:
+        pool: Samples, before any filter.
+        teacher: Whom to ask.
+        most: Samples to ask about, evenly spaced.
+
+    Returns:
+        Cohen's kappa: 1 for full agreement, about 0 for what chance gives, whatever the classes'
+        shares; None for a pool without labels.
+    """
+    labelled = np.flatnonzero(np.asarray(pool.y) >= 0)
+    if len(labelled) == 0:
+        return None
+    rows = labelled[np.linspace(0, len(labelled) - 1, min(most, len(labelled))).astype(int)]
+    probabilities = ask(teacher, np.asarray(pool.x[rows], np.float32))
+    asked, seen = np.asarray(pool.y)[rows], probabilities.argmax(axis=1)
+    classes = np.arange(probabilities.shape[1])[:, None]
+    chance = float(np.sum((asked == classes).mean(axis=1) * (seen == classes).mean(axis=1)))
+    if chance > 1.0 - 1e-9:
+        return 1.0
+    return float((np.mean(asked == seen) - chance) / (1.0 - chance))
+
+
+def _kept(pool: Pool, mask: np.ndarray, arm: Arm) -> Pool:
+    mask = np.asarray(mask, bool)
+    if not mask.any():
+        logger.warning("No sample of the arm %s passes; its pool is used whole.", arm.name)
+        return pool
+    return Pool(pool.x[mask], pool.y[mask])
 
 
 def generated_places(fraction: float, schedule: str, count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import write_json
 from keras_ganaccel.gate.arms import (
     Arm,
-    Pool,
     Recipe,
     Samples,
+    arm_pool,
+    class_agreement,
+    filtered,
     mixed_samples,
     real_samples,
-    without_held_out,
 )
 from keras_ganaccel.gate.statistics import calibrated_log_loss
 from keras_ganaccel.gate.trainee import Trainee
@@ -34,7 +35,7 @@ from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
-MOST_FOLDS = 5
+MOST_FOLDS = 10
 TEACHER = "teacher"
 LABELS_ONLY = "labels_only"
 
@@ -50,11 +51,13 @@ class Score:
         accuracy: In [0, 1].
         log_loss: At its best temperature, see `calibrated_log_loss`.
         seconds: Spent on it.
+        agreement: Of the pair's teacher with the pool's classes, see `class_agreement`.
     """
 
     accuracy: float
     log_loss: float
     seconds: float
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,26 +71,34 @@ class _Pair:
     seconds: float
 
 
-def paired_rows(y: np.ndarray, pair: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def paired_rows(y: np.ndarray, pair: int, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows of a pair in repeated stratified cross-validation.
 
     Args:
         y: Integer labels ``(n,)``, every class at least twice.
-        pair: Its number; the first `num_folds` pairs are the folds of the first repetition.
+        pair: Its number; the first `folds` pairs are the folds of the first repetition.
+        folds: See `num_folds`.
         seed: Of the folds.
 
     Returns:
         Row numbers for training and held out.
     """
-    repetition, fold = divmod(pair, num_folds(y))
+    repetition, fold = divmod(pair, folds)
     splitter = StratifiedKFold(
-        num_folds(y), shuffle=True, random_state=derive_seed(seed, "gate", "folds", repetition)
+        folds, shuffle=True, random_state=derive_seed(seed, "gate", "folds", repetition)
     )
     return list(splitter.split(np.zeros(len(y)), y))[fold]
 
 
-def num_folds(y: np.ndarray) -> int:
-    """Five, or as many as the rarest class has samples.
+def num_folds(y: np.ndarray, pairs: int) -> int:
+    """One fold per pair, but no more than ten, nor than the rarest class has samples.
+
+    Args:
+        y: Integer labels ``(n,)``.
+        pairs: How many pairs there shall be.
+
+    Returns:
+        The folds of one repetition.
 
     Raises:
         InvalidInputError: A class has one sample only, or there is one class only.
@@ -98,7 +109,7 @@ def num_folds(y: np.ndarray) -> int:
             "The gate needs two classes and two samples of each. Received: "
             f"{counts.tolist()} samples a class. Label more."
         )
-    return min(MOST_FOLDS, int(counts.min()))
+    return min(MOST_FOLDS, pairs, int(counts.min()))
 
 
 def check_pairs(pairs: int, least: int) -> None:
@@ -123,6 +134,7 @@ class PairedComparison:
         y: Integer labels ``(n,)``; rows with -1 are left out.
         num_classes: The number of classes.
         recipe: How each student is trained.
+        pairs: How many pairs there shall be.
         seed: Of everything random.
         reinitialize: Each pair starts from new weights instead of the student's own.
         from_logits: What the student puts out; None looks at its last layer.
@@ -139,6 +151,7 @@ class PairedComparison:
         *,
         num_classes: int,
         recipe: Recipe,
+        pairs: int,
         seed: int,
         reinitialize: bool = False,
         from_logits: bool | None = None,
@@ -148,7 +161,7 @@ class PairedComparison:
         labelled = np.asarray(y) >= 0
         self.x = np.asarray(x, np.float32)[labelled]
         self.y = np.asarray(y)[labelled].astype(np.int64)
-        self.held_out_share = 1.0 / num_folds(self.y)
+        self.folds = num_folds(self.y, pairs)
         self.num_classes = num_classes
         self.recipe = recipe
         self.seed = seed
@@ -184,11 +197,13 @@ class PairedComparison:
         """Scores the student of an arm, distilled from the pair's teacher."""
 
         def measure(shared: _Pair) -> Score:
+            if arm.pool is None:
+                return self._trained(shared.real, shared, pair, False)
             begun = time.perf_counter()
-            samples = self._samples(arm, shared, pair)
+            samples, agreement = self._samples(arm, shared, pair)
             making = time.perf_counter() - begun
             score = self._trained(samples, shared, pair, False)
-            return Score(score.accuracy, score.log_loss, score.seconds + making)
+            return replace(score, seconds=score.seconds + making, agreement=agreement)
 
         return self._remembered(f"{arm.name}:{arm.digest()}", pair, measure)
 
@@ -207,28 +222,20 @@ class PairedComparison:
 
     def _prepared(self, pair: int) -> _Pair:
         begun = time.perf_counter()
-        training, held_out = paired_rows(self.y, pair, self.seed)
+        training, held_out = paired_rows(self.y, pair, self.folds, self.seed)
         x, y = self.x[training], self.y[training]
         teacher = self._make_teacher(x, y, derive_seed(self.seed, "gate", "teacher", pair))
         own_seed = derive_seed(self.seed, "gate", "real", pair)
         real = real_samples(teacher, x, y, self.num_classes, self.recipe, own_seed)
         return _Pair(training, held_out, teacher, real, time.perf_counter() - begun)
 
-    def _samples(self, arm: Arm, shared: _Pair, pair: int) -> Samples:
-        if arm.pool is None:
-            return shared.real
+    def _samples(self, arm: Arm, shared: _Pair, pair: int) -> tuple[Samples, float | None]:
         seed = derive_seed(self.seed, "gate", "pool", arm.name, pair)
-        training = shared.training
-        if isinstance(arm.pool, Pool):
-            pool = arm.pool
-            if arm.learnt_from_labels:
-                kept = without_held_out(pool, self.x[training], self.x[shared.held_out])
-                pool = _kept(pool, kept, arm)
-        else:
-            pool = arm.pool(self.x[training], self.y[training], seed)
-        if arm.filter is not None:
-            pool = _kept(pool, arm.filter(shared.teacher).mask(pool.x, pool.y), arm)
-        return mixed_samples(shared.real, arm, pool, shared.teacher, seed)
+        x, y = self.x[shared.training], self.y[shared.training]
+        pool = arm_pool(arm, x, y, seed, held_out=self.x[shared.held_out])
+        agreement = class_agreement(pool, shared.teacher)
+        pool = filtered(arm, pool, shared.teacher)
+        return mixed_samples(shared.real, arm, pool, shared.teacher, seed), agreement
 
     def _trained(self, samples: Samples, shared: _Pair, pair: int, labels_only: bool) -> Score:
         begun = time.perf_counter()
@@ -251,7 +258,7 @@ class PairedComparison:
         digest = hashlib.sha256()
         for array in (self.x, self.y, *student.get_weights()):
             digest.update(np.ascontiguousarray(array).tobytes())
-        described = [asdict(self.recipe), self.seed, self._reinitialize, student.count_params()]
+        described = [asdict(self.recipe), self.folds, self.seed, self._reinitialize]
         digest.update(json.dumps(described, sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -268,14 +275,3 @@ class PairedComparison:
         if self._path is not None:
             results = {key: asdict(score) for key, score in self._results.items()}
             write_json(self._path, {"fingerprint": self._fingerprint, "results": results})
-
-
-def _kept(pool: Pool, mask: np.ndarray, arm: Arm) -> Pool:
-    mask = np.asarray(mask, bool)
-    if not mask.any():
-        # A pool that is refused whole is the worst pool, not an accident.
-        logger.warning(
-            "No sample of the arm %s passes its filter; it is used unfiltered.", arm.name
-        )
-        return pool
-    return Pool(pool.x[mask], pool.y[mask])

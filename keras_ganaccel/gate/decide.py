@@ -26,6 +26,8 @@ from keras_ganaccel.gate.statistics import PairedTest, holm_levels, holm_rejecte
 logger = logging.getLogger(__name__)
 
 LEAST_PAIRS = 5
+# Cohen's kappa below which a pool's labels are as good as random.
+LEAST_AGREEMENT = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,11 @@ def utility_gate(
     Every arm is trained on the same paired folds of the training labels, from the same weights,
     for the same steps, distilled from the same teacher, which saw the fold's training part only.
     An arm is chosen if its gain over real data only has an interval above zero, in accuracy or in
-    log-loss, and the other one is not worse; the intervals are corrected for overlapping folds
-    (Nadeau and Bengio) and, over all arms and both measures, for multiplicity (Holm). Of several
-    such arms the one with the largest gain in accuracy is taken. After two pairs and after each
-    further one the lower half of the arms is given up as far as it has gained nothing.
+    log-loss, and the other one is not worse. The intervals come from paired t-tests over the folds,
+    see `paired_test`, corrected over all arms and both measures (Holm). Of several such arms the
+    one with the largest gain in accuracy is taken. After two pairs and after each
+    further one the lower half of the arms is given up as far as it has gained nothing, and so are
+    arms whose samples have nothing to do with their classes.
 
     Args:
         student: A built classifier. It has its own weights again afterwards.
@@ -155,6 +158,7 @@ def utility_gate(
         y,
         num_classes=num_classes,
         recipe=recipe or Recipe(),
+        pairs=pairs,
         seed=seed,
         reinitialize=reinitialize,
         from_logits=from_logits,
@@ -164,7 +168,7 @@ def utility_gate(
     begun = time.perf_counter()
     scores = _run(comparison, candidates, pairs)
     comparison.close()
-    results = _results(scores, candidates, pairs, comparison.held_out_share, confidence)
+    results = _results(scores, candidates, pairs, comparison.folds, confidence)
     chosen = choose(results, len(candidates), confidence)
     logger.info("The gate chose %s.", chosen.name)
     return GateResult(
@@ -198,7 +202,7 @@ def choose(results: Sequence[ArmResult], candidates: int, confidence: float) -> 
         name = result.arm.name
         gains = (accuracy.mean, log_loss.mean)
         helps = bool({f"{name}:accuracy", f"{name}:log_loss"} & proven) and min(gains) >= 0.0
-        if helps and gains > best:
+        if helps and gains > best and not broken(result.scores):
             chosen, best = result, gains
     return chosen.arm
 
@@ -221,6 +225,22 @@ def surviving(gains: dict[str, tuple[float, float]], pairs: int) -> set[str]:
     return {name for name in gains if name not in lower or max(gains[name]) > 0.0}
 
 
+def broken(scores: Sequence[Score]) -> bool:
+    """Whether a pool's classes have nothing to do with what its samples show.
+
+    Noise and shuffled labels are told by this, without a doubt and at once; a weak generator,
+    whose samples may be of use in spite of many wrong ones, is far from it.
+
+    Args:
+        scores: Of an arm.
+
+    Returns:
+        True if the mean agreement of the pairs' teachers with the classes is next to chance.
+    """
+    known = [score.agreement for score in scores if score.agreement is not None]
+    return bool(known) and float(np.mean(known)) < LEAST_AGREEMENT
+
+
 def _run(
     comparison: PairedComparison, candidates: Sequence[Arm], pairs: int
 ) -> dict[str, list[Score]]:
@@ -233,7 +253,11 @@ def _run(
             done = pair * (1 + len(candidates)) + index
             comparison.report(done, total, f"pair {pair + 1}, {arm.name}")
             scores[arm.name].append(comparison.arm_score(arm, pair))
-        means = {arm.name: _mean_gains(scores[arm.name], scores[REAL_ONLY]) for arm in running}
+        means = {
+            arm.name: _mean_gains(scores[arm.name], scores[REAL_ONLY])
+            for arm in running
+            if pair == 0 or not broken(scores[arm.name])
+        }
         kept = surviving(means, pair + 1)
         running = [arm for arm in running if arm.name in kept]
         if candidates and not running:
@@ -257,7 +281,7 @@ def _results(
     scores: dict[str, list[Score]],
     candidates: Sequence[Arm],
     pairs: int,
-    held_out_share: float,
+    folds: int,
     confidence: float,
 ) -> list[ArmResult]:
     """The arms with their tests; first at full correction, then each at its step of Holm's."""
@@ -274,7 +298,7 @@ def _results(
                 divisor = levels.get(f"{arm.name}:{measure}", hypotheses)
                 tests[index] = paired_test(
                     _gains(own, base)[index],
-                    held_out_share=held_out_share,
+                    folds=folds,
                     confidence=1.0 - (1.0 - confidence) / divisor,
                 )
         spent = arm.seconds + sum(score.seconds for score in own)

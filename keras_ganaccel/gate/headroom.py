@@ -117,6 +117,7 @@ def headroom(
         y,
         num_classes=num_classes,
         recipe=recipe or Recipe(),
+        pairs=pairs,
         seed=seed,
         reinitialize=reinitialize,
         from_logits=from_logits,
@@ -139,7 +140,7 @@ def headroom(
     teachers, labels_only, distilled = (tuple(column) for column in zip(*rows, strict=True))
     gap = paired_test(
         [best.accuracy - own.accuracy for best, own in zip(teachers, distilled, strict=True)],
-        held_out_share=comparison.held_out_share,
+        folds=comparison.folds,
         confidence=confidence,
     )
     seconds = sum(score.seconds for row in rows for score in row)
