@@ -83,7 +83,7 @@ class GanConfig:
         discriminator: ``"residual"`` or ``"convolutional"``; both without batch norm.
         spectral_norm: Divide every discriminator kernel by its largest singular value.
         latent_dim: Length of the noise vector.
-        width: Channels at full resolution; deeper blocks have more.
+        width: Channels at full resolution; deeper blocks have more. None fits the image size.
         objective: The adversarial loss.
         learning_rate: Adam's, for both networks.
         beta_1: Adam's, for both networks.
@@ -110,12 +110,12 @@ class GanConfig:
     discriminator: str = _option("residual", choices=("residual", "convolutional"))
     spectral_norm: bool = False
     latent_dim: int = _option(64, low=1, high=4096)
-    width: int = _option(64, low=4, high=1024)
+    width: int | None = _option(32, low=4, high=1024)
     objective: str = _option("relativistic", choices=OBJECTIVES)
-    learning_rate: float = _option(2e-4, low=0, high=1, open_low=True)
+    learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
     beta_1: float = _option(0.0, low=0, high=1, open_high=True)
     beta_2: float = _option(0.99, low=0, high=1, open_high=True)
-    steps: int = _option(2500, low=1)
+    steps: int = _option(1000, low=1)
     batch_size: int = _option(64, low=2, high=65536)
     discriminator_steps: int = _option(1, low=1, high=16)
     r1_weight: float = _option(1.0, low=0)
@@ -128,8 +128,8 @@ class GanConfig:
     precision: str = _option("auto", choices=("auto", "float32", "mixed_bfloat16"))
     steps_per_execution: int = _option(20, low=1, high=1000)
     init_from: str | None = None
-    evaluate_every: int = _option(500, low=0)
-    checkpoint_every: int = _option(500, low=1)
+    evaluate_every: int = _option(250, low=0)
+    checkpoint_every: int = _option(250, low=1)
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,8 @@ class TeacherConfig:
     """
 
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
-    size: str = _option("base", choices=("tiny", "small", "base"))
-    steps: int = _option(1500, low=1)
+    size: str = _option("small", choices=("tiny", "small", "base"))
+    steps: int = _option(1200, low=1)
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,14 @@ class StudentConfig:
         temperature: Softens teacher and student when distilling (Hinton).
         alpha: Weight of the labels' loss; the teacher's has ``1 - alpha``.
         augmentation: Out of shift, flip, cutout, mixup, cutmix.
+        transfer_size: Augmented real samples that the teacher labels; None takes 20,000, or as
+            many as fit in 256 MiB.
     """
 
     architecture: str = "separable"
     size: str = _option("tiny", choices=("tiny", "small", "base"))
     activation: str = _option("relu", choices=("relu", "relu6"))
-    steps: int = _option(3000, low=1)
+    steps: int = _option(2500, low=1)
     batch_size: int = _option(64, low=1, high=65536)
     optimizer: str = "adam"
     learning_rate: float = _option(3e-3, low=0, high=10, open_low=True)
@@ -199,6 +201,7 @@ class StudentConfig:
     augmentation: tuple[str, ...] = _option(
         ("shift", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
     )
+    transfer_size: int | None = _option(None, low=1)
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,8 @@ class GateConfig:
         arms: What is compared with real data only: ``"gan"`` (the pool mixed in evenly),
             ``"gan_first"`` (most of it early), ``"pca_gaussian"`` (a pool that costs nothing, as a
             yardstick), ``"unlabelled"`` (the unlabelled samples, if there are any).
+        teacher_members: Members of the teacher that is trained for each pair; see
+            `TeacherConfig`.
         pairs: Paired seeds and folds.
         steps: Optimiser steps per arm and pair.
         confidence: Of the interval that must lie above zero.
@@ -217,11 +222,12 @@ class GateConfig:
     """
 
     arms: tuple[str, ...] = _option(
-        ("gan", "gan_first", "pca_gaussian", "unlabelled"),
+        ("gan", "pca_gaussian", "unlabelled"),
         choices=("gan", "gan_first", "pca_gaussian", "unlabelled"),
     )
+    teacher_members: tuple[str, ...] = ("svm", "extra_trees", "convnet")
     pairs: int = _option(5, low=5, high=100)
-    steps: int = _option(1000, low=1)
+    steps: int = _option(500, low=1)
     confidence: float = _option(0.95, low=0.5, high=1, open_low=True, open_high=True)
     headroom_check: bool = True
     generate_anyway: bool = False
@@ -242,7 +248,7 @@ class CompressionConfig:
     """
 
     technique: str = _option("pqat", choices=("prune", "qat", "pqat"))
-    sparsity: float = _option(0.5, low=0, high=1, open_high=True)
+    sparsity: float = _option(0.6, low=0, high=1, open_high=True)
     schedule: str = _option("polynomial", choices=("polynomial", "constant"))
     number_of_clusters: int = _option(16, low=2, high=256)
     steps: int = _option(600, low=1)
@@ -310,25 +316,28 @@ class RunConfig:
 PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
     {
         "quick": {
-            "gan.steps": 300,
-            "gan.evaluate_every": 150,
-            "gan.checkpoint_every": 150,
+            "gan.steps": 200,
+            "gan.evaluate_every": 100,
+            "gan.checkpoint_every": 100,
             "pool.size": 1000,
-            "teacher.members": ("svm", "extra_trees", "convnet"),
-            "teacher.steps": 300,
-            "student.steps": 600,
-            "gate.steps": 150,
-            "gate.arms": ("gan", "pca_gaussian", "unlabelled"),
-            "gate.generate_anyway": True,
-            "compression.steps": 200,
+            "teacher.members": ("svm", "convnet"),
+            "teacher.steps": 200,
+            "student.steps": 700,
+            "student.transfer_size": 6000,
+            "gate.teacher_members": ("svm",),
+            "gate.steps": 60,
+            "gate.headroom_check": False,
+            "compression.steps": 150,
         },
         "default": {},
         "best": {
             "gan.steps": 20000,
             "pool.size": 50000,
             "teacher.members": ("svm", "extra_trees", "convnet", "convnet", "resnet8", "resnet8"),
+            "teacher.size": "base",
             "teacher.steps": 4000,
             "student.steps": 12000,
+            "gate.arms": ("gan", "gan_first", "pca_gaussian", "unlabelled"),
             "gate.pairs": 10,
             "gate.steps": 4000,
             "compression.steps": 4000,

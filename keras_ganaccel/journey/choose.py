@@ -127,21 +127,22 @@ def _recipe(journey: Journey, steps: int) -> Recipe:
         alpha=settings.alpha,
         label_smoothing=settings.label_smoothing,
         augmentation=settings.augmentation,
+        transfer_size=settings.transfer_size,
     )
 
 
 def _teacher_factory(journey: Journey) -> Any:
-    """Trains a pair's teacher: each kind of member once, for no more steps than a student."""
-    settings = journey.config.teacher
+    """Trains a pair's teacher, its Keras members for no more steps than a student."""
+    settings, gate = journey.config.teacher, journey.config.gate
 
     def train(x: np.ndarray, y: np.ndarray, seed: int) -> Ensemble:
         return build_teacher(
             journey.data.spec,
             x,
             y,
-            members=tuple(dict.fromkeys(settings.members)),
+            members=gate.teacher_members,
             size=settings.size,
-            steps=min(settings.steps, journey.config.gate.steps),
+            steps=min(settings.steps, gate.steps),
             batch_size=journey.config.student.batch_size,
             seed=seed,
         )

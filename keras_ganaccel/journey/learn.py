@@ -181,13 +181,18 @@ def _no_generator(journey: Journey) -> str | None:
     return None
 
 
+def _measuring_steps(journey: Journey) -> int:
+    """Steps of the classifiers that only measure the generator: a share of the student's."""
+    return min(1000, max(100, journey.config.student.steps // 5))
+
+
 def _feature_extractor(journey: Journey) -> FeatureExtractor:
     """The feature space of KID: a classifier trained on the training split, kept for a resume."""
     path = journey.run.checkpoints / "features.keras"
     x, y = journey.train
     if not path.is_file():
         made = train_feature_extractor(
-            x, y, journey.data.spec, seed=journey.seed("features"), steps=300
+            x, y, journey.data.spec, seed=journey.seed("features"), steps=_measuring_steps(journey)
         )
         atomic_save(path, made.classifier.save)
     name = "convnet-small trained on the real training split"
@@ -283,7 +288,7 @@ def _measured(
         generator,
         journey.data,
         count=max(len(journey.train[1]), 1000),
-        steps=min(1000, journey.config.student.steps),
+        steps=_measuring_steps(journey),
         seed=journey.config.seed,
         extractor=extractor,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -142,5 +143,8 @@ def make_progress(console: Console | None = None) -> Progress:
         console: Where to; standard output by default.
     """
     console = console or Console()
+    if console.is_jupyter and find_spec("ipywidgets") is None:
+        # A bar in a notebook needs widgets; plain text also stays readable in the saved file.
+        return Lines(Console(force_jupyter=False))
     live = console.is_terminal or console.is_jupyter
     return Live(console) if live else Lines(console)
