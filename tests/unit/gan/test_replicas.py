@@ -69,7 +69,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("replicas", ["2", "4"])
+@pytest.mark.parametrize("replicas", [pytest.param("2", marks=pytest.mark.slow), "4"])
 def test_several_replicas_agree_with_one_on_gradients_and_states(replicas):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     process = subprocess.run(

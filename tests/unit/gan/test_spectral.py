@@ -12,7 +12,7 @@ from keras_ganaccel.gan.spectral import ProjectionLogit, SpectralConv2D, spectra
 RNG = np.random.default_rng(0)
 
 
-def converged_vector(kernel, steps=200):
+def converged_vector(kernel, steps=80):
     vector_u = keras.Variable(RNG.normal(size=kernel.shape[-1]), dtype="float32", trainable=False)
     for _ in range(steps):
         spectrally_normalized(kernel, vector_u, training=True)
