@@ -470,7 +470,7 @@ def _is_section(name: str) -> bool:
     return dataclasses.is_dataclass(_hints(RunConfig).get(name))
 
 
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
@@ -505,7 +505,7 @@ def _nearest_key(name: str, siblings: list[str]) -> str:
     return nearest(name, close or siblings)
 
 
-def _all_keys(cls: type) -> list[str]:
+def _all_keys(cls: Any) -> list[str]:
     keys = []
     for name, hint in _hints(cls).items():
         inner = _all_keys(hint) if dataclasses.is_dataclass(hint) else []

@@ -31,7 +31,7 @@ _PACKAGES = (
 
 def environment() -> dict[str, Any]:
     """Describes what a run's figures depend on: versions, processor and system."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
@@ -195,7 +195,8 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def save_splits(folder: Path, splits: Mapping[str, np.ndarray]) -> None:
     """Writes `splits.npz`: the row numbers of `train`, `validation` and `test`."""
     with atomic_open(folder / "splits.npz") as file:
-        np.savez(file, **{name: np.asarray(rows, np.int64) for name, rows in splits.items()})
+        arrays: dict[str, Any] = {name: rows.astype(np.int64) for name, rows in splits.items()}
+        np.savez(file, **arrays)
 
 
 def python_command() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -101,9 +102,9 @@ def command(
     show_rows([found.as_dict()], json_output)
 
 
-def _show_layers(rows: list[dict[str, object]], json_output: bool) -> None:
+def _show_layers(rows: Sequence[Mapping[str, Any]], json_output: bool) -> None:
     if json_output:
-        show_json(rows)
+        show_json([dict(row) for row in rows])
         return
     for row in rows:
         print("  ".join(f"{value}" for value in row.values()))

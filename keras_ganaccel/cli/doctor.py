@@ -37,7 +37,7 @@ def diagnose() -> dict[str, Any]:
 
     from keras_ganaccel.distribution import choose_precision, make_strategy
 
-    extras = {}
+    extras: dict[str, str | None] = {}
     for name in ("tensorflow-datasets", "tensorboard", "nbclient", "keras-tuner"):
         try:
             extras[name] = importlib.metadata.version(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,9 +29,7 @@ from keras_ganaccel.errors import GanAccelError
 from keras_ganaccel.version import __version__
 
 # Some versions of Typer carry a click of their own; its errors are those that count.
-_UsageError: type[Exception] = next(
-    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError"
-)
+_UsageError: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError")
 
 app = typer.Typer(
     name="ganaccel",
@@ -95,11 +93,11 @@ def _run(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error)
         else:
-            show_error(error.format_message())  # type: ignore[attr-defined]
+            show_error(error.format_message())
         return 2
     except (KeyboardInterrupt, typer.Abort):
         show_error("Interrupted.")
         return 130
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nothing is left to flush to
+        sys.stdout = None  # nothing is left to flush to
         return 1

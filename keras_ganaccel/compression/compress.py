@@ -257,8 +257,8 @@ class _Job:
         aware = self.quantized.tf_keras_model if self.quantized is not None else None
         rows = describe(
             self.model,
-            pruned=self.pruned,
-            clustered=self.clustered,
+            pruned=self.pruned or None,
+            clustered=self.clustered or None,
             quantized=self.quantized,
         )
         return Compressed(self.model, aware, technique, promises, achieved(rows, self.model))

@@ -98,22 +98,35 @@ class FineTuner:
     ) -> Callable[[Any, tf.Tensor], tf.Tensor]:
         variables = model.trainable_variables
 
-        @tf.function
+        def step(batches: Any) -> tf.Tensor:
+            x, label, teacher = next(batches)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(self.loss(model(x, training=True), label, teacher))
+                loss += tf.add_n(model.losses) if model.losses else 0.0
+            gradients = tape.gradient(loss, variables)
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            for change in after_step:
+                change()
+            return loss
+
+        # Rewriting the source of every layer takes longer than tracing it, and only layers of the
+        # user's own may need it.
+        @tf.function(autograph=not all(map(_is_known, model.layers)))
         def run(batches: Any, count: tf.Tensor) -> tf.Tensor:
-            total = tf.constant(0.0)
-            for _ in tf.range(count):
-                x, label, teacher = next(batches)
-                with tf.GradientTape() as tape:
-                    loss = tf.reduce_mean(self.loss(model(x, training=True), label, teacher))
-                    loss += tf.add_n(model.losses) if model.losses else 0.0
-                gradients = tape.gradient(loss, variables)
-                optimizer.apply_gradients(zip(gradients, variables, strict=True))
-                for change in after_step:
-                    change()
-                total += loss
+            _, total = tf.while_loop(
+                lambda done, _: done < count,
+                lambda done, total: (done + 1, total + step(batches)),
+                (tf.constant(0), tf.constant(0.0)),
+            )
             return total / tf.cast(count, tf.float32)
 
         return run
+
+
+def _is_known(layer: Any) -> bool:
+    """Whether a layer is tf_keras', TF-MOT's or the bridge's."""
+    package = type(getattr(layer, "layer", layer)).__module__.split(".")[0]
+    return package in ("tf_keras", "keras_ganaccel")
 
 
 @contextmanager

@@ -100,7 +100,9 @@ def train_generator(journey: Journey) -> dict[str, Any]:
         "ledger": {
             "steps": steps,
             "seconds": seconds,
-            "images_per_second": steps * config.gan.batch_size / seconds if steps else None,
+            "images_per_second": steps * config.gan.batch_size / seconds
+            if steps and seconds
+            else None,
             **measured,
         },
         "notes": notes + more_notes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def measure_generator(
     generator: TrainedGenerator,
     data: LabelledData,
     *,
-    split: str = "validation",
+    split: Literal["validation", "test"] = "validation",
     count: int = 4096,
     steps: int = 1000,
     seed: int = 0,

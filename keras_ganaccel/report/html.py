@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _content(folder: Path) -> dict[str, Any]:
 
 
 def _pictures(
-    values: dict[str, Any], metrics: list[dict[str, Any]], verified: dict[str, Any]
+    values: Mapping[str, Any], metrics: list[dict[str, Any]], verified: Mapping[str, Any]
 ) -> dict[str, str | None]:
     kid = [row for row in metrics if row.get("kid") is not None]
     matrix = verified.get("student_int8", {}).get("confusion_matrix")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from keras import layers as L
+from keras import layers as L  # noqa: N812
 
 from keras_ganaccel.compression import bridge
 from keras_ganaccel.compression.bridge import coverage, registry
