@@ -73,7 +73,19 @@ def _configured_backend() -> str:
         return "tensorflow"
 
 
-_require_tensorflow_backend()
+def _is_command_line() -> bool:
+    """Whether the command line is what imports the package: a script of its name, or `-m`."""
+    return Path(sys.argv[0]).stem == "ganaccel" or sys.orig_argv[1:3] == ["-m", __name__]
+
+
+try:
+    _require_tensorflow_backend()
+except InvalidInputError as _error:
+    if not _is_command_line():
+        raise
+    # Too early for the command line's own handling: it begins by importing this package.
+    sys.stderr.write(f"ganaccel: {_error}\n")
+    sys.exit(_error.exit_code)
 
 
 def __getattr__(name: str) -> Any:

@@ -115,7 +115,7 @@ class GanConfig:
     learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
     beta_1: float = _option(0.0, low=0, high=1, open_high=True)
     beta_2: float = _option(0.99, low=0, high=1, open_high=True)
-    steps: int = _option(1000, low=1)
+    steps: int = _option(800, low=1)
     batch_size: int = _option(64, low=2, high=65536)
     discriminator_steps: int = _option(1, low=1, high=16)
     r1_weight: float = _option(1.0, low=0)
@@ -128,8 +128,8 @@ class GanConfig:
     precision: str = _option("auto", choices=("auto", "float32", "mixed_bfloat16"))
     steps_per_execution: int = _option(20, low=1, high=1000)
     init_from: str | None = None
-    evaluate_every: int = _option(250, low=0)
-    checkpoint_every: int = _option(250, low=1)
+    evaluate_every: int = _option(200, low=0)
+    checkpoint_every: int = _option(200, low=1)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class TeacherConfig:
 
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
     size: str = _option("small", choices=("tiny", "small", "base"))
-    steps: int = _option(1200, low=1)
+    steps: int = _option(600, low=1)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class StudentConfig:
     architecture: str = "separable"
     size: str = _option("tiny", choices=("tiny", "small", "base"))
     activation: str = _option("relu", choices=("relu", "relu6"))
-    steps: int = _option(2500, low=1)
+    steps: int = _option(2000, low=1)
     batch_size: int = _option(64, low=1, high=65536)
     optimizer: str = "adam"
     learning_rate: float = _option(3e-3, low=0, high=10, open_low=True)
@@ -201,7 +201,7 @@ class StudentConfig:
     augmentation: tuple[str, ...] = _option(
         ("shift", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
     )
-    transfer_size: int | None = _option(None, low=1)
+    transfer_size: int | None = _option(10_000, low=1)
 
 
 @dataclass(frozen=True)
@@ -225,11 +225,11 @@ class GateConfig:
         ("gan", "pca_gaussian", "unlabelled"),
         choices=("gan", "gan_first", "pca_gaussian", "unlabelled"),
     )
-    teacher_members: tuple[str, ...] = ("svm", "extra_trees", "convnet")
+    teacher_members: tuple[str, ...] = ("svm", "extra_trees")
     pairs: int = _option(5, low=5, high=100)
     steps: int = _option(500, low=1)
     confidence: float = _option(0.95, low=0.5, high=1, open_low=True, open_high=True)
-    headroom_check: bool = True
+    headroom_check: bool = False
     generate_anyway: bool = False
 
 
@@ -251,7 +251,7 @@ class CompressionConfig:
     sparsity: float = _option(0.6, low=0, high=1, open_high=True)
     schedule: str = _option("polynomial", choices=("polynomial", "constant"))
     number_of_clusters: int = _option(16, low=2, high=256)
-    steps: int = _option(600, low=1)
+    steps: int = _option(500, low=1)
     learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
     calibration_samples: int = _option(300, low=1)
 
@@ -326,7 +326,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "student.transfer_size": 6000,
             "gate.teacher_members": ("svm",),
             "gate.steps": 60,
-            "gate.headroom_check": False,
             "compression.steps": 150,
         },
         "default": {},
@@ -337,6 +336,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "teacher.size": "base",
             "teacher.steps": 4000,
             "student.steps": 12000,
+            "student.transfer_size": None,
+            "gate.headroom_check": True,
+            "gate.teacher_members": ("svm", "extra_trees", "convnet"),
             "gate.arms": ("gan", "gan_first", "pca_gaussian", "unlabelled"),
             "gate.pairs": 10,
             "gate.steps": 4000,

@@ -42,7 +42,8 @@ def transfer_set(
         x: float32 ``(n, height, width, channels)`` in [0, 1].
         y: Integer labels ``(n,)``; -1 marks samples without one.
         num_classes: The number of classes.
-        size: Samples to make; None makes 20,000, or as many as fit in 256 MiB.
+        size: Samples to make; None makes 20,000, or as many as fit in 256 MiB (without
+            augmentation: each sample once).
         augmentation: Out of `augment.POLICIES`.
         seed: Of the samples' choice and augmentation.
         most: Upper bound of the size, such as the samples that a training takes.
@@ -57,10 +58,11 @@ def transfer_set(
     """
     if len(x) == 0:
         raise InvalidInputError("A transfer set needs samples. Received: none. Give at least one.")
-    if size is None:
-        size = max(len(x), min(_MOST_SAMPLES, _MOST_BYTES // x[0].nbytes))
-    size = size if most is None else min(size, most)
     policies = check_policies(augmentation)
+    if size is None:
+        many = min(_MOST_SAMPLES, _MOST_BYTES // x[0].nbytes) if policies else 0
+        size = max(len(x), many)
+    size = size if most is None else min(size, most)
     unmixed = tuple(policy for policy in policies if policy not in _MIXING)
     # Every sample equally often, up to one.
     rows = np.random.default_rng(seed).permuted(np.arange(size) % len(x))

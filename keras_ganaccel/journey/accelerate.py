@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ganaccel.config import RunConfig, preset, with_values
+from keras_ganaccel.config import ReuseConfig, RunConfig, preset, with_values
 from keras_ganaccel.data.sources import LabelledData, load_data
+from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.journey.progress import Progress, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
@@ -189,7 +190,26 @@ def _start_strategy(config: RunConfig, data: LabelledData, model: keras.Model | 
     strategy = make_strategy(config.strategy)
     if model is not None:
         check_model_fits(model, data.spec)
+    _check_reuse(config.reuse, data.spec)
     return strategy
+
+
+def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:
+    """Refuses a generator or a pool of an earlier run that was made for other data."""
+    from keras_ganaccel.gan.trained import TrainedGenerator
+    from keras_ganaccel.mixing.pool import read_facts
+
+    shapes = {}
+    if reuse.generator is not None:
+        shapes["generator"] = TrainedGenerator.load(reuse.generator, spec.num_classes).image_shape
+    if reuse.pool is not None:
+        shapes["pool"] = tuple(read_facts(reuse.pool).shape)
+    for name, shape in shapes.items():
+        if shape != spec.image_shape:
+            raise InvalidInputError(
+                f"The {name} does not fit the data. Received: samples {shape} for data "
+                f"{spec.image_shape}. Name one that was made for such data."
+            )
 
 
 def _new_folder(name: str, config: RunConfig) -> Path:

@@ -14,7 +14,7 @@ from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.distribution import choose_precision
-from keras_ganaccel.errors import InvalidInputError, RunFailedError
+from keras_ganaccel.errors import RunFailedError
 from keras_ganaccel.files import atomic_save
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
@@ -22,12 +22,13 @@ from keras_ganaccel.gan.discriminator import build_discriminator
 from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
+from keras_ganaccel.gan.transfer import initialize_from
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.measure import balanced_samples, measure_generator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.mixing.filters import ConfidenceBand, Filter, NearDuplicates, TeacherAgreement
-from keras_ganaccel.mixing.pool import PoolFacts, read_facts, write_pool
+from keras_ganaccel.mixing.pool import PoolFacts, write_pool
 from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
@@ -111,27 +112,15 @@ def train_generator(journey: Journey) -> dict[str, Any]:
 
 def load_generator(journey: Journey) -> TrainedGenerator:
     """Loads the generator that this run trained or took over."""
-    generator = TrainedGenerator.load(
+    return TrainedGenerator.load(
         journey.run.artifacts / "generator.keras", journey.data.spec.num_classes
     )
-    if generator.image_shape != journey.data.spec.image_shape:
-        raise InvalidInputError(
-            f"The generator does not fit the data. Received: samples {generator.image_shape} for "
-            f"data {journey.data.spec.image_shape}. Name a generator trained on such data."
-        )
-    return generator
 
 
 def make_pool(journey: Journey) -> dict[str, Any]:
     """Writes the filtered pools that the gate compares, with the teacher's answers."""
     config = journey.config
     if config.reuse.pool is not None:
-        facts = read_facts(config.reuse.pool)
-        if tuple(facts.shape) != journey.data.spec.image_shape or facts.teacher_logits is None:
-            raise InvalidInputError(
-                f"The pool does not fit. Received: samples {tuple(facts.shape)}, teacher's answers "
-                f"{'present' if facts.teacher_logits else 'missing'}. Name a pool of such data."
-            )
         return {"pools": {"gan": str(Path(config.reuse.pool).absolute())}, "notes": []}
     if (journey.run.record("gan") or {}).get("ledger") is None:
         return {"pools": {}, "notes": []}
@@ -279,6 +268,9 @@ def build_gan(journey: Journey) -> ConditionalGAN:
             beta_2=config.beta_2,
             steps_per_execution=config.steps_per_execution,
         )
+        if config.init_from is not None:
+            # A checkpoint of this run, if there is one, replaces these weights.
+            initialize_from(gan, Path(config.init_from) / "artifacts")
     return gan
 
 
