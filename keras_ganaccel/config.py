@@ -316,17 +316,17 @@ class RunConfig:
 PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
     {
         "quick": {
-            "gan.steps": 200,
-            "gan.evaluate_every": 100,
-            "gan.checkpoint_every": 100,
+            "gan.steps": 150,
+            "gan.evaluate_every": 150,
+            "gan.checkpoint_every": 150,
             "pool.size": 1000,
             "teacher.members": ("svm", "convnet"),
             "teacher.steps": 200,
-            "student.steps": 700,
+            "student.steps": 600,
             "student.transfer_size": 6000,
             "gate.teacher_members": ("svm",),
-            "gate.steps": 60,
-            "compression.steps": 150,
+            "gate.steps": 50,
+            "compression.steps": 100,
         },
         "default": {},
         "best": {

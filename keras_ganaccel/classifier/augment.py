@@ -189,7 +189,7 @@ def mix_neighbours(
     images = masks * images + (1.0 - masks) * tf.gather(images, partner)
     mixed = []
     for target in targets:
-        own = tf.reshape(share, (-1, *[1] * (target.shape.rank - 1)))
+        own = tf.reshape(share, (-1, *[1] * (len(target.shape) - 1)))
         mixed.append(own * target + (1.0 - own) * tf.gather(target, partner))
     return images, mixed
 

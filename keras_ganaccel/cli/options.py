@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -78,7 +79,7 @@ def parse_range(text: str | None, option: str) -> tuple[float, float] | None:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         low, high = 1.0, 0.0
-    if not low < high:
+    if not -math.inf < low < high < math.inf:
         raise InvalidInputError(
             f"`{option}` must be LO,HI with LO below HI. Received: {text!r}. "
             "Write for example 0,255."

@@ -40,6 +40,8 @@ def command(
         raise InvalidInputError(f"Unknown format. Received: {form!r}. Choose one of 'csv', 'json'.")
     options.existing(artifact, "The artefact")
     options.existing(samples, "The samples")
+    if out is not None:
+        options.check_new_file(out)
     names = tuple(class_names.split(",")) if class_names else None
     from keras_ganaccel.export.predict import predict_files
 

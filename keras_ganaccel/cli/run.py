@@ -151,7 +151,7 @@ def _check_named_files(config: RunConfig) -> None:
 def _check_publish(name: str | None) -> None:
     if name is None:
         return
-    if not name or Path(name).name != name:
+    if name in ("", "..") or Path(name).name != name:
         raise InvalidInputError(
             f"`--publish` takes a plain name. Received: {name!r}. It becomes a folder of "
             "saved_models/."
