@@ -177,6 +177,7 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
             "validation": len(data.splits.validation),
             "test": len(data.splits.test),
             "warnings": list(data.audit.warnings),
+            "skipped": list(data.audit.skipped),
         },
         "config": to_dict(config),
     }

@@ -40,6 +40,9 @@ _PICTURE_COLUMNS = 8
 def describe_data(journey: Journey) -> dict[str, Any]:
     """Records what the data look like and what its audit found."""
     data = journey.data
+    notes = [*data.audit.warnings, *(f"Left out: {path}" for path in data.audit.skipped)]
+    for note in notes:
+        journey.progress.note(note)
     return {
         "fingerprint": data.fingerprint(),
         "shape": list(data.spec.image_shape),
@@ -49,8 +52,7 @@ def describe_data(journey: Journey) -> dict[str, Any]:
             "validation": len(data.splits.validation),
             "test": len(data.splits.test),
         },
-        "skipped": [str(path) for path in data.audit.skipped],
-        "notes": list(data.audit.warnings),
+        "notes": notes,
     }
 
 

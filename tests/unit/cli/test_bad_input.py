@@ -186,7 +186,7 @@ def test_a_corrupt_image_is_named_or_left_out(refused, here, capfd):
     assert _run(["run", "--data", "images", "--skip-corrupt", "--dry-run", "--json"]) == 0
     plan = json.loads(capfd.readouterr().out)["data"]
     assert plan["train"] + plan["validation"] + plan["test"] == 8
-    assert any("broken.png" in warning for warning in plan["warnings"])
+    assert [path.rpartition("/")[2] for path in plan["skipped"]] == ["broken.png"]
 
 
 def test_out_folders_that_cannot_be_used(refused, here):
