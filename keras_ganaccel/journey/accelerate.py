@@ -183,10 +183,12 @@ def _load_user_model(config: RunConfig, model: Any) -> keras.Model | None:
 
 
 def _start_strategy(config: RunConfig, data: LabelledData, model: keras.Model | None) -> Any:
-    """Starts TensorFlow's devices, and refuses a model that does not fit the data."""
+    """Starts TensorFlow's devices, and refuses what only Keras can tell to be wrong."""
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.distribution import make_strategy
+    from keras_ganaccel.journey.names import check_names
 
+    check_names(config)
     strategy = make_strategy(config.strategy)
     if model is not None:
         check_model_fits(model, data.spec)

@@ -1,0 +1,48 @@
+"""Names in a configuration that only Keras knows: checked before a run folder is made."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_ganaccel.classifier.build import architectures
+from keras_ganaccel.classifier.teacher import SHALLOW
+from keras_ganaccel.config import RunConfig
+from keras_ganaccel.errors import InvalidInputError, nearest
+
+
+def check_names(config: RunConfig) -> None:
+    """Refuses architectures, teachers and optimizers that do not exist.
+
+    Args:
+        config: The resolved configuration.
+
+    Raises:
+        InvalidInputError: A name is unknown, or no member of the teacher is a Keras model, so
+            that there would be no ``teacher.tflite``.
+    """
+    models = architectures()
+    _check("student.architecture", (config.student.architecture,), models)
+    _check("teacher.members", config.teacher.members, (*SHALLOW, *models))
+    _check("gate.teacher_members", config.gate.teacher_members, (*SHALLOW, *models))
+    if set(config.teacher.members) <= set(SHALLOW):
+        raise InvalidInputError(
+            "`teacher.members` must name a Keras model, which becomes teacher.tflite. Received: "
+            f"{list(config.teacher.members)}. Add 'convnet'."
+        )
+    try:
+        keras.optimizers.get(config.student.optimizer)
+    except ValueError:
+        raise InvalidInputError(
+            f"`student.optimizer` must be the name of a Keras optimizer. Received: "
+            f"{config.student.optimizer!r}. Choose for example 'adam' or 'sgd'."
+        ) from None
+
+
+def _check(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for each in given:
+        if each.lower() not in {one.lower() for one in known}:
+            raise InvalidInputError(
+                f"Unknown value of `{name}`. Received: {each!r}. {nearest(each, known)}"
+            )
+    if not given:
+        raise InvalidInputError(f"`{name}` must not be empty. Received: []. Name one at least.")
