@@ -18,6 +18,7 @@ from keras_ganaccel.export.verify import verify
 from keras_ganaccel.report.ledger import Ledger
 from keras_ganaccel.rundir import RunFolder
 
+_ACCURACY_TOLERANCE = 0.005
 _DEPLOYED = ("student_pruned_int8.tflite", "student_int8.tflite", "student_float32.tflite")
 
 
@@ -92,9 +93,14 @@ def verify_published(folder: Path, data: str | None = None) -> list[dict[str, An
         measured = verify(path, (low + (high - low) * x, y)).as_dict()
         wrong += [
             f"{path.name} has {key} {measured[key]}, the ledger {row[key]}"
-            for key in ("accuracy", "bytes", "sparsity", "dtype_in", "dtype_out")
+            for key in ("bytes", "sparsity", "dtype_in", "dtype_out")
             if measured[key] != row[key]
         ]
+        # Another processor rounds floats otherwise, and may tip a sample that lies between classes.
+        if abs(measured["accuracy"] - row["accuracy"]) > _ACCURACY_TOLERANCE:
+            wrong.append(
+                f"{path.name} has accuracy {measured['accuracy']}, the ledger {row['accuracy']}"
+            )
         found.append(measured)
     if wrong:
         raise VerificationError(
