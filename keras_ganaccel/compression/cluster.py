@@ -8,12 +8,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tf_keras
 
 from keras_ganaccel.compression.bridge import from_tf_keras, to_tf_keras
 from keras_ganaccel.compression.finetune import FineTuner, Progress, quick_statistics
 from keras_ganaccel.compression.prune import prunable_kernels
-from keras_ganaccel.compression.tfmot import load_tfmot
+from keras_ganaccel.compression.tfmot import load_tfmot, rewrapped
 from keras_ganaccel.errors import InvalidInputError
 
 
@@ -87,7 +86,7 @@ def cluster(
             preserve_sparsity=preserve_sparsity,
         )
 
-    clustered = tf_keras.models.clone_model(twin, clone_function=wrap)
+    clustered = rewrapped(twin, wrap)
     with quick_statistics(clustered):
         tuner.run(clustered, steps=steps, learning_rate=learning_rate, on_progress=on_progress)
     return from_tf_keras(clustering.strip_clustering(clustered), model)

@@ -14,6 +14,7 @@ import tf_keras
 from keras_ganaccel.classifier.distill import hinton_loss, label_loss
 from keras_ganaccel.classifier.members import teacher_function
 from keras_ganaccel.classifier.outputs import logits_of, probability_logits
+from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 
@@ -109,9 +110,7 @@ class FineTuner:
                 change()
             return loss
 
-        # Rewriting the source of every layer takes longer than tracing it, and only layers of the
-        # user's own may need it.
-        @tf.function(autograph=not all(map(_is_known, model.layers)))
+        @tf.function(autograph=not needs_no_autograph(model))
         def run(batches: Any, count: tf.Tensor) -> tf.Tensor:
             _, total = tf.while_loop(
                 lambda done, _: done < count,
@@ -121,12 +120,6 @@ class FineTuner:
             return total / tf.cast(count, tf.float32)
 
         return run
-
-
-def _is_known(layer: Any) -> bool:
-    """Whether a layer is tf_keras', TF-MOT's or the bridge's."""
-    package = type(getattr(layer, "layer", layer)).__module__.split(".")[0]
-    return package in ("tf_keras", "keras_ganaccel")
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tf_keras
 
 from keras_ganaccel.compression.bridge import from_tf_keras, to_tf_keras
 from keras_ganaccel.compression.finetune import FineTuner, Progress, quick_statistics
 from keras_ganaccel.compression.graph import flatten
-from keras_ganaccel.compression.tfmot import load_tfmot
+from keras_ganaccel.compression.tfmot import load_tfmot, rewrapped
 from keras_ganaccel.errors import InvalidInputError, nearest
 
 SCHEDULES = ("polynomial", "constant")
@@ -177,7 +176,7 @@ def prune(
         return wrappers[-1]
 
     # The wrappers hold the twin's own layers, so that training them trains the twin.
-    wrapped = tf_keras.models.clone_model(twin, clone_function=wrap)
+    wrapped = rewrapped(twin, wrap)
     for wrapper in wrappers:
         wrapper.pruning_step.assign(0)
     with quick_statistics(twin):

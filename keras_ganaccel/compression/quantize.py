@@ -17,6 +17,7 @@ from keras_ganaccel.compression.finetune import FineTuner, Progress
 from keras_ganaccel.compression.prepare import Prepared, prepare, restore
 from keras_ganaccel.compression.preserve import Preserved
 from keras_ganaccel.compression.quantizers import Rule, quantized, rule_for
+from keras_ganaccel.compression.tfmot import rewrapped
 
 _CALIBRATION_BATCH = 64
 
@@ -104,9 +105,7 @@ def quantize(
         for pair in weight_pairs(layer, twin.get_layer(layer.name), layer.name)
     ]
     ranges = output_ranges(twin, [n for n, rule in rules.items() if rule.output], calibration)
-    aware = tf_keras.models.clone_model(
-        twin, clone_function=lambda layer: quantized(layer, rules[layer.name])
-    )
+    aware = rewrapped(twin, lambda layer: quantized(layer, rules[layer.name]))
     wrappers = [layer for layer in aware.layers if hasattr(layer, "quantize_config")]
     _set_ranges(wrappers, ranges)
     kept = preserve(prepared) if preserve is not None else Preserved({})

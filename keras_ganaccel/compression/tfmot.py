@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
+
+import tensorflow as tf
+import tf_keras
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 
@@ -23,8 +27,6 @@ def load_tfmot() -> Any:
         >>> hasattr(load_tfmot(), "sparsity")
         True
     """
-    import tensorflow as tf
-
     # Whichever Keras is meant by `tf.keras` is decided when it is first touched.
     tf.keras.__version__  # noqa: B018
     before = os.environ.get(_VARIABLE)
@@ -36,3 +38,29 @@ def load_tfmot() -> Any:
         else:
             os.environ[_VARIABLE] = before
     return tfmot
+
+
+def rewrapped(model: Any, wrap: Callable[[Any], Any]) -> Any:
+    """Builds a tf_keras model anew with other layers, such as TF-MOT's wrappers.
+
+    Args:
+        model: A functional tf_keras model.
+        wrap: Takes each layer and returns what is put in its place. A layer that is returned, or
+            that is inside of what is returned, is shared by both models with its weights.
+
+    Returns:
+        The new model.
+    """
+    clone = tf_keras.models.clone_model
+    if needs_no_autograph(model):
+        clone = tf.autograph.experimental.do_not_convert(clone)
+    return clone(model, clone_function=wrap)
+
+
+def needs_no_autograph(model: Any) -> bool:
+    """Whether all layers are tf_keras', TF-MOT's or the bridge's.
+
+    Their code needs no rewriting, which takes longer than tracing them.
+    """
+    packages = {type(getattr(x, "layer", x)).__module__.split(".")[0] for x in model.layers}
+    return packages <= {"tf_keras", "keras_ganaccel", "tensorflow_model_optimization"}
