@@ -1,0 +1,183 @@
+"""The front door: every technique, every form of data, the dry run, and the automatic choice."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ganaccel.compression import auto
+from keras_ganaccel.compression.auto import Candidate, compress_auto, pareto_front
+from keras_ganaccel.compression.compress import TECHNIQUES, compress
+from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
+from keras_ganaccel.errors import InvalidInputError, RunFailedError
+
+
+def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
+    before = [w.copy() for w in trained.get_weights()]
+    seen = []
+    made = compress(
+        trained, digits[0], technique="pcqat", sparsity=0.5, number_of_clusters=8, steps=50,
+        learning_rate=3e-3, teacher=trained, on_progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert made.promises["sparsity"] >= 0.5
+    assert made.promises["number_of_clusters"] == 8
+    for name in ("stem", "pointwise", "conv", "logits"):
+        kernel = made.keras_model.get_layer(name).kernel.numpy()
+        for channel in np.moveaxis(kernel, -1, 0):
+            values = np.sort(np.unique(channel))
+            distinct = 1 + (np.diff(values) > 1e-5 * np.abs(values).max()).sum()
+            assert distinct <= 8
+    assert accuracy(made.tf_keras_model) > 0.75
+    assert seen == sorted(seen)
+    assert seen[-1] == (150, 150)
+    for old, new in zip(before, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_same_seed_same_weights(trained, digits):
+    def weights(seed):
+        made = compress(trained, digits[0], technique="prune", steps=5, seed=seed)
+        return made.keras_model.get_weights()
+
+    first, second, other = weights(1), weights(1), weights(2)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_post_training_quantization_changes_nothing(trained, digits):
+    made = compress(trained, digits[0], technique="ptq")
+    assert made.tf_keras_model is None
+    for a, b in zip(trained.get_weights(), made.keras_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(InvalidInputError, match="keras_model"):
+        made.concrete_function()
+
+
+def test_dry_run_says_what_applies(trained, digits):
+    made = compress(trained, digits[0], technique="pcqat", dry_run=True)
+    rows = {row["layer"]: row for row in made.report}
+    assert made.keras_model is trained
+    assert made.promises == {}
+    assert rows["conv"]["prune"].startswith("yes: 0.")
+    assert rows["conv"]["cluster"] == "yes: 16"
+    assert rows["stem_norm"]["quantize"] == "yes: within stem"
+    assert rows["depthwise"]["prune"] == "TF-MOT does not take its kernel"
+    assert rows["pool"]["prune"] == "has no kernel"
+    assert rows["logits"]["structured"].startswith("its channels")
+
+
+def test_report_has_what_was_achieved(trained, digits):
+    made = compress(trained, digits[0], technique="prune", policy={"conv": 0.75}, steps=3)
+    rows = {row["layer"]: row for row in made.report}
+    assert rows["conv"]["sparsity"] == pytest.approx(0.75, abs=1e-3)
+    assert rows["stem"]["sparsity"] == 0.0
+    assert rows["pool"]["sparsity"] is None
+
+
+def test_unknown_technique_names_the_nearest(trained, digits):
+    with pytest.raises(InvalidInputError, match="Did you mean 'pqat'"):
+        compress(trained, digits[0], technique="pqta")
+    with pytest.raises(InvalidInputError, match="pair of arrays"):
+        compress(trained, digits[0][0], technique="prune")
+
+
+def streams():
+    x = np.zeros((4, 8, 8, 1), np.float32)
+    y = np.array([0, 1, -1, 2])
+    logits = np.arange(12, dtype=np.float32).reshape(4, 3)
+    riding = {"label": y, "teacher_logits": logits}
+    data = tf.data.Dataset
+    return {
+        "arrays": ((x, y), None, False),
+        "arrays and probabilities": ((x, y), np.full((4, 3), 1 / 3, np.float32), True),
+        "arrays and callable": ((x, y), lambda x: np.full((len(x), 3), 1 / 3), True),
+        "stream": (data.from_tensor_slices((x, y)).batch(2), None, False),
+        "stream with logits": (data.from_tensor_slices((x, riding)).batch(2), None, True),
+        "stream and callable": (
+            data.from_tensor_slices((x, y)).batch(2), lambda x: np.full((len(x), 3), 1 / 3), True,
+        ),
+        "soft labels": ((x, np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]), None, False),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", streams())
+def test_every_form_of_data_becomes_one(form):
+    data, teacher, distils = streams()[form]
+    stream, distil = training_stream(data, teacher, classes=3, batch_size=2, seed=0)
+    assert distil is distils
+    batches = list(stream.take(5).as_numpy_iterator())  # more than an epoch
+    x, label, logits = batches[0]
+    assert x.shape == (2, 8, 8, 1)
+    assert label.shape == ((2, 3) if form == "soft labels" else (2,))
+    assert logits.shape == (2, 3 if distil else 1)
+    assert first_samples(data, 3).shape == (3, 8, 8, 1)
+
+
+def test_loss_against_numpy():
+    tuner = FineTuner(tf.data.Dataset.range(1), "logits", 3, True, temperature=2.0, alpha=0.3)
+    logits, teacher = np.array([[1.0, 0.0, -1.0]]), np.array([[0.0, 2.0, 0.0]])
+
+    def softmax(z):
+        return np.exp(z) / np.exp(z).sum()
+
+    def loss(label):
+        args = (logits.astype("f"), tf.constant([label]), teacher.astype("f"))
+        return float(tuner.loss(*map(tf.convert_to_tensor, args))[0])
+
+    p, q = softmax(teacher / 2), softmax(logits / 2)
+    divergence = 4.0 * (p * np.log(p / q)).sum()
+    cross_entropy = -np.log(softmax(logits)[0, 0])
+    assert loss(0) == pytest.approx(0.3 * cross_entropy + 0.7 * divergence, rel=1e-5)
+    assert loss(-1) == pytest.approx(0.7 * divergence, rel=1e-5)
+
+
+def test_divergence_is_reported(trained, digits):
+    with pytest.raises(RunFailedError, match="learning_rate"):
+        compress(trained, digits[0], technique="prune", steps=30, learning_rate=1e18)
+
+
+def test_binary_model_with_one_unit(digits):
+    (x, y), _ = digits
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")]
+    )
+    made = compress(model, (x, y % 2), technique="qat", steps=60, learning_rate=0.03)
+    answers = made.tf_keras_model(x, training=False).numpy()[:, 0] > 0.5
+    assert (answers == y % 2).mean() > 0.7
+
+
+def candidate(name, accuracy, size):
+    return Candidate(name, {}, None, {"accuracy": accuracy, "gzip_bytes": size}, True)
+
+
+def test_pareto_front_by_hand():
+    points = [candidate("a", 0.9, 10), candidate("b", 0.95, 20), candidate("c", 0.94, 30),
+              candidate("d", 0.9, 9), candidate("e", 0.95, 25)]  # fmt: skip
+    assert [c.technique for c in pareto_front(points, "gzip_bytes")] == ["b", "d"]
+
+
+def test_automatic_choice_obeys_the_drop(trained, digits, monkeypatch):
+    assert all(technique in TECHNIQUES for technique, _ in auto.COMBINATIONS)
+    monkeypatch.setattr(
+        auto, "COMBINATIONS", (("ptq", {}), ("prune", {"sparsity": 0.5}), ("cluster", {}),
+                               ("prune", {"sparsity": 0.999})),
+    )  # fmt: skip
+    sizes = {"ptq": 100, "prune": 50, "cluster": 10}
+    accuracies = {"ptq": 0.95, "prune": 0.948, "cluster": 0.90}
+
+    def evaluate(made):
+        kind = made.technique
+        return {"accuracy": accuracies[kind], "gzip_bytes": sizes[kind], "latency_ms": 1.0}
+
+    found = compress_auto(
+        trained, digits[0], evaluate, baseline_accuracy=0.95, max_accuracy_drop=0.005, steps=2
+    )
+    assert [c.technique for c in found.points] == ["ptq", "prune"]
+    assert found.best.technique == "prune"
+    assert [c.accepted for c in found.tried] == [True, True, False, False]
+    assert "cannot be reached" in found.tried[3].failure
+    with pytest.raises(InvalidInputError, match="latency"):
+        compress_auto(trained, digits[0], evaluate, baseline_accuracy=1.0, target="latncy")
+    with pytest.raises(RunFailedError, match="larger drop"):
+        compress_auto(trained, digits[0], evaluate, baseline_accuracy=1.0, steps=2)
