@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import predict_logits
+from keras_ganaccel.classifier.weights import seed_random_layers
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.errors import InvalidInputError, nearest
@@ -114,6 +115,7 @@ def train_classifier(
     """
     if steps < 1:
         raise InvalidInputError(f"`steps` must be at least 1. Received: {steps}. Train longer.")
+    seed_random_layers(model, seed)
     strategy = model.distribute_strategy
     with strategy.scope():
         distiller = Distiller(

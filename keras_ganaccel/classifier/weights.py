@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.seeds import derive_seed
 
 
 @contextmanager
@@ -53,6 +54,20 @@ def reinitialize(model: keras.Model, seed: int) -> None:
             f"The model {model.name!r} cannot be given new weights: its configuration does not "
             f"rebuild it. Received: {str(error).splitlines()[0][:120]!r}. Implement `get_config`."
         ) from None
+
+
+def seed_random_layers(model: keras.Model, seed: int) -> None:
+    """Makes what layers such as dropout draw from now on a function of a seed.
+
+    A loaded model begins with another state in every process.
+
+    Args:
+        model: Any built model.
+        seed: Each layer has its own numbers all the same.
+    """
+    states = [item for item in model.variables if item.path.endswith("seed_generator_state")]
+    for index, state in enumerate(states):
+        state.assign([derive_seed(seed, "layer", index), 0])
 
 
 def _without_seeds(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,8 @@ def utility_gate(
         progress=progress,
     )
     begun = time.perf_counter()
-    scores = _run(comparison, candidates, pairs)
-    comparison.close()
+    with closing(comparison):
+        scores = _run(comparison, candidates, pairs)
     results = _results(scores, candidates, pairs, comparison.folds, confidence)
     chosen = choose(results, len(candidates), confidence)
     logger.info("The gate chose %s.", chosen.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,16 +127,16 @@ def headroom(
     )
     real_only = Arm(REAL_ONLY)
     rows = []
-    for pair in range(pairs):
-        comparison.report(pair, pairs, f"headroom, pair {pair + 1}")
-        rows.append(
-            (
-                comparison.teacher_score(pair),
-                comparison.labels_score(pair),
-                comparison.arm_score(real_only, pair),
+    with closing(comparison):
+        for pair in range(pairs):
+            comparison.report(pair, pairs, f"headroom, pair {pair + 1}")
+            rows.append(
+                (
+                    comparison.teacher_score(pair),
+                    comparison.labels_score(pair),
+                    comparison.arm_score(real_only, pair),
+                )
             )
-        )
-    comparison.close()
     comparison.report(pairs, pairs, "headroom")
     teachers, labels_only, distilled = (tuple(column) for column in zip(*rows, strict=True))
     gap = paired_test(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import batched, logits_function
 from keras_ganaccel.classifier.train import make_optimizer
-from keras_ganaccel.classifier.weights import reinitialize
+from keras_ganaccel.classifier.weights import reinitialize, seed_random_layers
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.gate.arms import Recipe, Samples
 
@@ -53,6 +53,7 @@ class Trainee:
                 optimizer=optimizer, steps_per_execution=min(steps_per_execution, recipe.steps)
             )
             optimizer.build(self.distiller.trainable_variables)
+        seed_random_layers(student, 0)
         # Slots, counters and the states of dropout's random numbers, too.
         self._variables = [*student.variables, *optimizer.variables]
         self._initial = [variable.numpy() for variable in self._variables]
@@ -64,6 +65,7 @@ class Trainee:
             variable.assign(value)
         if seed is not None:
             reinitialize(self.student, seed)
+            seed_random_layers(self.student, seed)
 
     def train(
         self,

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+from sklearn.neighbors import NearestNeighbors
+
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gate.arms import (
+    Arm,
+    Pool,
+    Recipe,
+    arm_pool,
+    class_agreement,
+    filtered,
+    generated_places,
+    mixed_samples,
+    real_samples,
+    without_held_out,
+)
+
+RECIPE = Recipe(steps=20, batch_size=8, augmentation=())
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def _images(random, count):
+    return random.random((count, 4, 4, 1)).astype("float32")
+
+
+def _teacher(x):
+    bright = x.mean(axis=(1, 2, 3))
+    return np.stack([bright, 1 - bright], axis=1)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.3, 0.5, 0.9])
+def test_generated_places_keep_the_share_everywhere(fraction):
+    places = generated_places(fraction, "constant", 1000)
+    reached = np.cumsum(places)
+    wanted = fraction * np.arange(1, 1001)
+    assert np.all(reached <= wanted + 1e-6)
+    assert np.all(wanted - reached < 1)
+
+
+def test_generated_first_begins_with_twice_the_share_and_ends_with_none():
+    places = generated_places(0.4, "generated_first", 10_000)
+    assert places.mean() == pytest.approx(0.4, abs=0.001)
+    assert places[:500].mean() == pytest.approx(0.78, abs=0.02)
+    assert places[-500:].mean() == pytest.approx(0.02, abs=0.01)
+
+
+def test_arms_differ_by_the_pool_alone(random):
+    x, y = _images(random, 30), np.arange(30) % 2
+    real = real_samples(_teacher, x, y, 2, RECIPE, seed=0)
+    pool = Pool(_images(random, 12), np.full(12, -1))
+    arm = Arm("pool", pool, 0.25, generated_weight=0.5)
+    mixed = mixed_samples(real, arm, pool, _teacher, seed=1)
+    images, targets, weights = mixed.arrays
+    stream = mixed.rows.ravel()
+    generated = stream >= 30
+    np.testing.assert_array_equal(generated, generated_places(0.25, "constant", 160))
+    np.testing.assert_array_equal(stream[~generated], real.rows.ravel()[:120])
+    # Every sample of the pool comes once before one comes twice.
+    counts = np.bincount(stream[generated] - 30, minlength=12)
+    assert counts.max() - counts.min() <= 1
+    np.testing.assert_array_equal(weights, [1.0] * 30 + [0.5] * 12)
+    np.testing.assert_allclose(np.exp(targets["teacher_logits"]), _teacher(images), atol=1e-6)
+    assert not targets["label"][30:].any()
+    np.testing.assert_array_equal(targets["label"][:30].sum(axis=1), 1)
+
+
+def test_a_pool_is_augmented_as_the_real_samples_are(random):
+    recipe = Recipe(steps=50, batch_size=64, augmentation=("shift", "mixup"))
+    x, y = _images(random, 30), np.arange(30) % 2
+    pool = Pool(_images(random, 12), np.arange(12) % 2)
+    real = real_samples(_teacher, x, y, 2, recipe, seed=0)
+    images, targets, _ = mixed_samples(real, Arm("a", pool, 0.5), pool, _teacher, 0).arrays
+    extra = targets["label"][len(real.arrays[0]) :]
+    assert len(extra) == 1600
+    assert (extra.max(axis=1) < 1).any()
+    np.testing.assert_allclose(np.exp(targets["teacher_logits"]), _teacher(images), atol=1e-6)
+
+
+def test_samples_nearest_to_a_held_out_one_are_left_out(random):
+    training, held_out = _images(random, 20), _images(random, 10)
+    pool = Pool(_images(random, 200), np.zeros(200, int))
+    kept = without_held_out(pool, training, held_out, chunk=64)
+    both = np.concatenate([training, held_out]).reshape(30, -1)
+    nearest = (
+        NearestNeighbors(n_neighbors=1)
+        .fit(both)
+        .kneighbors(pool.x.reshape(200, -1), return_distance=False)[:, 0]
+    )
+    np.testing.assert_array_equal(kept, nearest < 20)
+    memorised = Pool(held_out + 0.01, np.zeros(10, int))
+    assert not without_held_out(memorised, training, held_out).any()
+
+
+def test_an_arms_pool_is_fitted_on_what_it_is_given_or_kept_from_what_is_held_out(random):
+    x, held_out = _images(random, 20), _images(random, 10)
+    y = np.zeros(20, int)
+    copies = Pool(np.concatenate([x, held_out]), np.zeros(30, int))
+    assert len(arm_pool(Arm("a", copies, 0.5), x, y, 0, held_out=held_out).x) == 20
+    assert len(arm_pool(Arm("a", copies, 0.5), x, y, 0).x) == 30
+    stranger = Arm("a", copies, 0.5, learnt_from_labels=False)
+    assert len(arm_pool(stranger, x, y, 0, held_out=held_out).x) == 30
+    fitted = Arm("a", lambda x, y, seed: Pool(x[:seed], y[:seed]), 0.5)
+    assert len(arm_pool(fitted, x, y, 7, held_out=held_out).x) == 7
+
+
+class Bright:
+    """Keeps what its teacher finds bright."""
+
+    def __init__(self, teacher, least=0.5):
+        self.teacher, self.least = teacher, least
+
+    def mask(self, x, y):
+        return self.teacher(x)[:, 0] > self.least
+
+
+def test_filters_ask_the_pairs_teacher_and_a_pool_refused_whole_is_used_whole(random):
+    pool = Pool(_images(random, 50), np.zeros(50, int))
+    expected = _teacher(pool.x)[:, 0] > 0.5
+    kept = filtered(Arm("a", pool, 0.5, filter=Bright), pool, _teacher)
+    np.testing.assert_array_equal(kept.x, pool.x[expected])
+    strict = Arm("a", pool, 0.5, filter=lambda teacher: Bright(teacher, 2.0))
+    assert filtered(strict, pool, _teacher) is pool
+
+
+def test_class_agreement_is_cohens_kappa(random):
+    pool = Pool(_images(random, 400), random.integers(0, 2, 400))
+    seen = _teacher(pool.x).argmax(axis=1)
+    right = Pool(pool.x, np.where(np.arange(400) % 3 == 0, pool.y, seen))
+    expected = cohen_kappa_score(right.y, seen)
+    assert class_agreement(right, _teacher) == pytest.approx(expected)
+    assert abs(class_agreement(pool, _teacher)) < 0.15
+    assert class_agreement(Pool(pool.x, seen), _teacher) == 1
+    assert class_agreement(Pool(pool.x, np.full(400, -1)), _teacher) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"generated_fraction": 1.0},
+        {"generated_fraction": 0.0},
+        {"schedule": "generated_last"},
+        {"pool": None},
+    ],
+)
+def test_arms_out_of_range_are_refused(random, arguments):
+    pool = Pool(_images(random, 3), np.zeros(3, int))
+    with pytest.raises(InvalidInputError):
+        Arm(**{"name": "a", "pool": pool, "generated_fraction": 0.5, **arguments})
+
+
+def test_pools_without_a_label_per_sample_are_refused(random):
+    for count in (0, 2):
+        with pytest.raises(InvalidInputError):
+            Pool(_images(random, count), np.zeros(3 if count else 0))
