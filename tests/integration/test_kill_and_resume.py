@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Whole runs: minutes each.
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_and_resume.py"
 
 

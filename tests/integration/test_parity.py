@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Whole runs: minutes each.
+pytestmark = pytest.mark.slow
+
 TRAINING = [sys.executable, str(Path(__file__).with_name("parity_training.py"))]
 LAUNCHER = Path(__file__).parents[2] / "scripts" / "launch_workers.py"
 TOLERANCE = 1e-4

@@ -16,9 +16,16 @@ def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
     before = [w.copy() for w in trained.get_weights()]
     seen = []
     made = compress(
-        trained, digits[0], technique="pcqat", sparsity=0.5, number_of_clusters=8, steps=50,
-        learning_rate=3e-3, teacher=trained, on_progress=lambda done, total: seen.append((done, total)),
-    )  # fmt: skip
+        trained,
+        digits[0],
+        technique="pcqat",
+        sparsity=0.5,
+        number_of_clusters=8,
+        steps=50,
+        learning_rate=3e-3,
+        teacher=trained,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
     assert made.promises["sparsity"] >= 0.5
     assert made.promises["number_of_clusters"] == 8
     for name in ("stem", "pointwise", "conv", "logits"):
@@ -160,9 +167,15 @@ def test_pareto_front_by_hand():
 def test_automatic_choice_obeys_the_drop(trained, digits, monkeypatch):
     assert all(technique in TECHNIQUES for technique, _ in auto.COMBINATIONS)
     monkeypatch.setattr(
-        auto, "COMBINATIONS", (("ptq", {}), ("prune", {"sparsity": 0.5}), ("cluster", {}),
-                               ("prune", {"sparsity": 0.999})),
-    )  # fmt: skip
+        auto,
+        "COMBINATIONS",
+        (
+            ("ptq", {}),
+            ("prune", {"sparsity": 0.5}),
+            ("cluster", {}),
+            ("prune", {"sparsity": 0.999}),
+        ),
+    )
     sizes = {"ptq": 100, "prune": 50, "cluster": 10}
     accuracies = {"ptq": 0.95, "prune": 0.948, "cluster": 0.90}
 
