@@ -7,11 +7,9 @@ unknown key or a wrong type is refused in one line. This module does not import 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
-import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +17,7 @@ import yaml
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 from keras_ganaccel.files import atomic_open
-
-
-def _option(
-    default: Any,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    open_low: bool = False,
-    open_high: bool = False,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A dataclass field with the range or the choices of its values."""
-    interval = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
-    metadata = {
-        "low": low,
-        "high": high,
-        "open_low": open_low,
-        "open_high": open_high,
-        "choices": choices,
-        "interval": interval.replace("None", "∞"),
-    }
-    return field(default=default, metadata=metadata)
-
+from keras_ganaccel.options import hints, option, replaced
 
 AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
 OBJECTIVES = (
@@ -65,8 +41,8 @@ class DataConfig:
     """
 
     source: str = "digits"
-    image_size: tuple[int, int] | None = _option(None, low=4, high=1024)
-    labels_per_class: int | None = _option(None, low=2)
+    image_size: tuple[int, int] | None = option(None, low=4, high=1024)
+    labels_per_class: int | None = option(None, low=2)
     unlabelled: str | None = None
     value_range: tuple[float, float] | None = None
     skip_corrupt: bool = False
@@ -106,30 +82,30 @@ class GanConfig:
     """
 
     enabled: bool = True
-    generator: str = _option("residual", choices=("residual", "transposed", "subpixel"))
-    discriminator: str = _option("residual", choices=("residual", "convolutional"))
+    generator: str = option("residual", choices=("residual", "transposed", "subpixel"))
+    discriminator: str = option("residual", choices=("residual", "convolutional"))
     spectral_norm: bool = False
-    latent_dim: int = _option(64, low=1, high=4096)
-    width: int | None = _option(32, low=4, high=1024)
-    objective: str = _option("relativistic", choices=OBJECTIVES)
-    learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
-    beta_1: float = _option(0.0, low=0, high=1, open_high=True)
-    beta_2: float = _option(0.99, low=0, high=1, open_high=True)
-    steps: int = _option(800, low=1)
-    batch_size: int = _option(64, low=2, high=65536)
-    discriminator_steps: int = _option(1, low=1, high=16)
-    r1_weight: float = _option(1.0, low=0)
-    r2_weight: float = _option(1.0, low=0)
-    penalty_interval: int = _option(4, low=1, high=64)
-    augmentation: tuple[str, ...] = _option(("translation",), choices=AUGMENTATIONS)
+    latent_dim: int = option(64, low=1, high=4096)
+    width: int | None = option(32, low=4, high=1024)
+    objective: str = option("relativistic", choices=OBJECTIVES)
+    learning_rate: float = option(1e-3, low=0, high=1, open_low=True)
+    beta_1: float = option(0.0, low=0, high=1, open_high=True)
+    beta_2: float = option(0.99, low=0, high=1, open_high=True)
+    steps: int = option(800, low=1)
+    batch_size: int = option(64, low=2, high=65536)
+    discriminator_steps: int = option(1, low=1, high=16)
+    r1_weight: float = option(1.0, low=0)
+    r2_weight: float = option(1.0, low=0)
+    penalty_interval: int = option(4, low=1, high=64)
+    augmentation: tuple[str, ...] = option(("translation",), choices=AUGMENTATIONS)
     adaptive_augmentation: bool = False
-    ema_half_life: int = _option(5000, low=0)
+    ema_half_life: int = option(5000, low=0)
     shared_generator_pass: bool = False
-    precision: str = _option("auto", choices=("auto", "float32", "mixed_bfloat16"))
-    steps_per_execution: int = _option(20, low=1, high=1000)
+    precision: str = option("auto", choices=("auto", "float32", "mixed_bfloat16"))
+    steps_per_execution: int = option(20, low=1, high=1000)
     init_from: str | None = None
-    evaluate_every: int = _option(200, low=0)
-    checkpoint_every: int = _option(200, low=1)
+    evaluate_every: int = option(200, low=0)
+    checkpoint_every: int = option(200, low=1)
 
 
 @dataclass(frozen=True)
@@ -143,10 +119,10 @@ class PoolConfig:
         generated_weight: Sample weight of a generated sample (a real one has 1).
     """
 
-    size: int = _option(5000, low=16)
-    filters: tuple[str, ...] = _option(("teacher_agreement",), choices=FILTERS)
-    generated_fraction: float = _option(0.5, low=0, high=1, open_high=True)
-    generated_weight: float = _option(1.0, low=0, high=1)
+    size: int = option(5000, low=16)
+    filters: tuple[str, ...] = option(("teacher_agreement",), choices=FILTERS)
+    generated_fraction: float = option(0.5, low=0, high=1, open_high=True)
+    generated_weight: float = option(1.0, low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -160,8 +136,8 @@ class TeacherConfig:
     """
 
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
-    size: str = _option("small", choices=("tiny", "small", "base"))
-    steps: int = _option(600, low=1)
+    size: str = option("small", choices=("tiny", "small", "base"))
+    steps: int = option(600, low=1)
 
 
 @dataclass(frozen=True)
@@ -187,21 +163,21 @@ class StudentConfig:
     """
 
     architecture: str = "separable"
-    size: str = _option("tiny", choices=("tiny", "small", "base"))
-    activation: str = _option("relu", choices=("relu", "relu6"))
-    steps: int = _option(2000, low=1)
-    batch_size: int = _option(64, low=1, high=65536)
+    size: str = option("tiny", choices=("tiny", "small", "base"))
+    activation: str = option("relu", choices=("relu", "relu6"))
+    steps: int = option(2000, low=1)
+    batch_size: int = option(64, low=1, high=65536)
     optimizer: str = "adam"
-    learning_rate: float = _option(3e-3, low=0, high=10, open_low=True)
-    schedule: str = _option("cosine", choices=("cosine", "constant"))
-    loss: str = _option("crossentropy", choices=("crossentropy",))
-    label_smoothing: float = _option(0.0, low=0, high=1, open_high=True)
-    temperature: float = _option(2.0, low=0, high=100, open_low=True)
-    alpha: float = _option(0.2, low=0, high=1)
-    augmentation: tuple[str, ...] = _option(
+    learning_rate: float = option(3e-3, low=0, high=10, open_low=True)
+    schedule: str = option("cosine", choices=("cosine", "constant"))
+    loss: str = option("crossentropy", choices=("crossentropy",))
+    label_smoothing: float = option(0.0, low=0, high=1, open_high=True)
+    temperature: float = option(2.0, low=0, high=100, open_low=True)
+    alpha: float = option(0.2, low=0, high=1)
+    augmentation: tuple[str, ...] = option(
         ("shift", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
     )
-    transfer_size: int | None = _option(10_000, low=1)
+    transfer_size: int | None = option(10_000, low=1)
 
 
 @dataclass(frozen=True)
@@ -221,14 +197,14 @@ class GateConfig:
         generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
     """
 
-    arms: tuple[str, ...] = _option(
+    arms: tuple[str, ...] = option(
         ("gan", "pca_gaussian", "unlabelled"),
         choices=("gan", "gan_first", "pca_gaussian", "unlabelled"),
     )
     teacher_members: tuple[str, ...] = ("svm", "extra_trees")
-    pairs: int = _option(5, low=5, high=100)
-    steps: int = _option(500, low=1)
-    confidence: float = _option(0.95, low=0.5, high=1, open_low=True, open_high=True)
+    pairs: int = option(5, low=5, high=100)
+    steps: int = option(500, low=1)
+    confidence: float = option(0.95, low=0.5, high=1, open_low=True, open_high=True)
     headroom_check: bool = False
     generate_anyway: bool = False
 
@@ -247,13 +223,13 @@ class CompressionConfig:
         calibration_samples: Training samples that set the integer ranges.
     """
 
-    technique: str = _option("pqat", choices=("prune", "qat", "pqat"))
-    sparsity: float = _option(0.6, low=0, high=1, open_high=True)
-    schedule: str = _option("polynomial", choices=("polynomial", "constant"))
-    number_of_clusters: int = _option(16, low=2, high=256)
-    steps: int = _option(500, low=1)
-    learning_rate: float = _option(1e-3, low=0, high=1, open_low=True)
-    calibration_samples: int = _option(300, low=1)
+    technique: str = option("pqat", choices=("prune", "qat", "pqat"))
+    sparsity: float = option(0.6, low=0, high=1, open_high=True)
+    schedule: str = option("polynomial", choices=("polynomial", "constant"))
+    number_of_clusters: int = option(16, low=2, high=256)
+    steps: int = option(500, low=1)
+    learning_rate: float = option(1e-3, low=0, high=1, open_low=True)
+    calibration_samples: int = option(300, low=1)
 
 
 @dataclass(frozen=True)
@@ -299,8 +275,8 @@ class RunConfig:
         data: See `DataConfig`; likewise the others.
     """
 
-    preset: str = _option("default", choices=("quick", "default", "best"))
-    seed: int = _option(0, low=0, high=2**31 - 1)
+    preset: str = option("default", choices=("quick", "default", "best"))
+    seed: int = option(0, low=0, high=2**31 - 1)
     strategy: str = "auto"
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -316,15 +292,17 @@ class RunConfig:
 PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
     {
         "quick": {
-            "gan.steps": 150,
-            "gan.evaluate_every": 150,
-            "gan.checkpoint_every": 150,
+            "gan.width": 16,
+            "gan.steps": 280,
+            "gan.evaluate_every": 280,
+            "gan.checkpoint_every": 280,
             "pool.size": 1000,
             "teacher.members": ("svm", "convnet"),
-            "teacher.steps": 200,
-            "student.steps": 600,
-            "student.transfer_size": 6000,
+            "teacher.steps": 150,
+            "student.steps": 500,
+            "student.transfer_size": 3000,
             "gate.teacher_members": ("svm",),
+            "gate.arms": ("gan", "unlabelled"),
             "gate.steps": 50,
             "compression.steps": 100,
         },
@@ -378,7 +356,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         10
     """
     for name, value in values.items():
-        config = _replace(config, name.split("."), value, name)
+        config = replaced(config, name, value)
     return config
 
 
@@ -469,96 +447,4 @@ def load_config(path: str | Path) -> RunConfig:
 
 
 def _is_section(name: str) -> bool:
-    return dataclasses.is_dataclass(_hints(RunConfig).get(name))
-
-
-def _hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _replace(config: Any, path: list[str], value: Any, full_name: str) -> Any:
-    fields = {item.name: item for item in dataclasses.fields(config)}
-    if path[0] not in fields:
-        raise InvalidInputError(
-            f"Unknown configuration key. Received: {full_name!r}. "
-            f"{_nearest_key(full_name, sorted(fields))}"
-        )
-    hint = _hints(type(config))[path[0]]
-    if dataclasses.is_dataclass(hint):
-        if len(path) == 1:
-            raise InvalidInputError(
-                f"`{full_name}` is a group of values. Received: {value!r}. "
-                f"Set one of them, such as {full_name}.{dataclasses.fields(hint)[0].name}."
-            )
-        inner = _replace(getattr(config, path[0]), path[1:], value, full_name)
-        return dataclasses.replace(config, **{path[0]: inner})
-    if len(path) > 1:
-        raise InvalidInputError(
-            f"Unknown configuration key. Received: {full_name!r}. "
-            f"`{full_name.rpartition('.')[0]}` is a single value."
-        )
-    checked = _checked(full_name, value, hint, fields[path[0]].metadata)
-    return dataclasses.replace(config, **{path[0]: checked})
-
-
-def _nearest_key(name: str, siblings: list[str]) -> str:
-    """Suggests a key from anywhere in the configuration, else lists those of the same group."""
-    close = difflib.get_close_matches(name, _all_keys(RunConfig), n=1)
-    return nearest(name, close or siblings)
-
-
-def _all_keys(cls: Any) -> list[str]:
-    keys = []
-    for name, hint in _hints(cls).items():
-        inner = _all_keys(hint) if dataclasses.is_dataclass(hint) else []
-        keys += [f"{name}.{key}" for key in inner] or [name]
-    return keys
-
-
-def _checked(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
-    """Converts a value to the type of its field and checks its range."""
-    arguments = typing.get_args(hint)
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(item for item in arguments if item is not type(None))
-        return _checked(name, value, hint, limits)
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            raise _wrong_type(name, "a list", value)
-        inner = typing.get_args(hint)
-        if inner[-1] is not Ellipsis and len(inner) != len(value):
-            raise _wrong_type(name, f"a list of {len(inner)}", value)
-        return tuple(_checked(name, item, inner[0], limits) for item in value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = float(value)
-    # YAML reads 1e-4 (no dot) as a string.
-    if hint is float and isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise _wrong_type(name, "a number", value) from None
-    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise _wrong_type(name, kinds[hint], value)
-    _check_range(name, value, limits)
-    return value
-
-
-def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
-    choices = limits.get("choices")
-    if choices and value not in choices:
-        raise InvalidInputError(
-            f"Unknown value of `{name}`. Received: {value!r}. {nearest(str(value), choices)}"
-        )
-    low, high = limits.get("low"), limits.get("high")
-    below = low is not None and (value < low or (limits["open_low"] and value == low))
-    above = high is not None and (value > high or (limits["open_high"] and value == high))
-    if below or above or value != value:
-        raise InvalidInputError(
-            f"`{name}` must be in {limits['interval']}. Received: {value!r}. Choose a value inside."
-        )
-
-
-def _wrong_type(name: str, expected: str, value: Any) -> InvalidInputError:
-    return InvalidInputError(f"`{name}` must be {expected}. Received: {value!r}. Change its value.")
+    return dataclasses.is_dataclass(hints(RunConfig).get(name))

@@ -45,7 +45,12 @@ class FeatureMatcher(keras.layers.Layer):
         self._pooled = shapes[0][:-1] != shapes[1][:-1]
         self._student_features = features[0].call
         self._teacher_features = features[1].call
-        self.projection = keras.layers.Dense(shapes[1][-1], use_bias=False, name="projection")
+        self.projection = keras.layers.Dense(
+            shapes[1][-1],
+            use_bias=False,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=0),
+            name="projection",
+        )
         self.projection.build((None, shapes[0][-1]))
         self.built = True
 

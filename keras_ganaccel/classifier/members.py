@@ -16,9 +16,10 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import (
     EPSILON,
+    batched,
+    logits_function,
     logits_of,
     output_kind,
-    predict_probabilities,
 )
 from keras_ganaccel.classifier.outputs import num_classes as count_classes
 from keras_ganaccel.errors import InvalidInputError
@@ -65,13 +66,21 @@ def ask(teacher: Any, x: np.ndarray) -> np.ndarray:
     Returns:
         float32 ``(n, classes)``.
     """
+    return answer_function(teacher)(x)
+
+
+def answer_function(teacher: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Makes the function behind `ask`: a Keras teacher is traced once for all arrays."""
     check_teacher(teacher)
     if isinstance(teacher, keras.Model):
-        return predict_probabilities(teacher, x)
+        forward = logits_function(teacher)
+        return lambda x: tf.nn.softmax(batched(forward, x)).numpy()
     if isinstance(teacher, Classifier):
-        rows = x.reshape(len(x), -1) if _takes_rows(teacher) else x
-        return np.asarray(teacher.predict_proba(rows), np.float32)
-    return np.asarray(teacher(x), np.float32)
+        flat = _takes_rows(teacher)
+        return lambda x: np.asarray(
+            teacher.predict_proba(x.reshape(len(x), -1) if flat else x), np.float32
+        )
+    return lambda x: np.asarray(teacher(x), np.float32)
 
 
 def teacher_function(teacher: Any, num_classes: int) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -112,7 +112,7 @@ def logits_function(
     """Makes a traced function from images to a classifier's logits, in inference mode."""
     kind = output_kind(model, from_logits)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def forward(batch: tf.Tensor) -> tf.Tensor:
         return logits_of(model(batch, training=False), kind)
 
@@ -126,18 +126,6 @@ def batched(
     starts = range(0, max(len(x), 1), batch_size)
     parts = [function(x[start : start + batch_size]) for start in starts]
     return np.concatenate([np.asarray(part) for part in parts])
-
-
-def predict_probabilities(
-    model: keras.Model,
-    x: np.ndarray,
-    *,
-    from_logits: bool | None = None,
-    batch_size: int = 512,
-) -> np.ndarray:
-    """Computes class probabilities, float32 ``(n, classes)``; see `predict_logits`."""
-    logits = predict_logits(model, x, from_logits=from_logits, batch_size=batch_size)
-    return tf.nn.softmax(logits).numpy()
 
 
 def check_model_fits(model: keras.Model, spec: DataSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.build import architectures, build_classifier
-from keras_ganaccel.classifier.members import ask, check_teacher
+from keras_ganaccel.classifier.members import answer_function, check_teacher
 from keras_ganaccel.classifier.outputs import (
     BINARY_LOGIT,
     BINARY_PROBABILITY,
@@ -66,6 +66,14 @@ class Ensemble:
         self.members = list(members)
         self.weights = raw / raw.sum()
 
+    @functools.cached_property
+    def _answers(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        return [answer_function(member) for member in self.members]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the traced functions, which cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_answers"}
+
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Averages the members' probabilities.
 
@@ -75,7 +83,7 @@ class Ensemble:
         Returns:
             float32 ``(n, classes)``.
         """
-        answers = [ask(member, x) for member in self.members]
+        answers = [answer(x) for answer in self._answers]
         return np.tensordot(self.weights, answers, axes=1).astype(np.float32)
 
     def predict_logits(self, x: np.ndarray) -> np.ndarray:

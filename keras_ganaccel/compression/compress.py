@@ -24,6 +24,7 @@ from keras_ganaccel.compression.preserve import preserved
 from keras_ganaccel.compression.prune import prune, prune_plan, sparsity_of
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
 from keras_ganaccel.compression.structured import structured_prune
+from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.errors import InvalidInputError, nearest
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
@@ -99,7 +100,10 @@ class Compressed:
             return model(image, training=False)
 
         signature = tf.TensorSpec(shape, tf.float32, name="image")
-        return tf.function(forward, input_signature=[signature]).get_concrete_function()
+        traced = tf.function(
+            forward, input_signature=[signature], autograph=not needs_no_autograph(model)
+        )
+        return traced.get_concrete_function()
 
 
 def compress(

@@ -119,7 +119,7 @@ def channel_importance(
     producers = [step for step in first_calls(graph) if is_producer(step)]
     variables = [step.operation.kernel.value for step in producers]
 
-    @tf.function
+    @tf.function(autograph=False)
     def changes(x: tf.Tensor, label: tf.Tensor, teacher: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(variables)

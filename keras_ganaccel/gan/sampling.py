@@ -23,8 +23,8 @@ class Sampler:
     def __init__(self, generator: keras.Model, latent_dim: int) -> None:
         self._generator = generator
         self._latent_dim = latent_dim
-        self._from_indices = tf.function(self._index_chunk, reduce_retracing=True)
-        self._from_latents = tf.function(self._latent_chunk, reduce_retracing=True)
+        self._from_indices = tf.function(self._index_chunk, reduce_retracing=True, autograph=False)
+        self._from_latents = tf.function(self._latent_chunk, reduce_retracing=True, autograph=False)
 
     def samples(
         self, seed: int, indices: np.ndarray, labels: np.ndarray, truncation: float, chunk: int

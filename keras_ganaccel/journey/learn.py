@@ -285,8 +285,9 @@ def _measured(
         journey.data,
         count=max(len(journey.train[1]), 1000),
         steps=_measuring_steps(journey),
-        seed=journey.config.seed,
+        seed=journey.seed("features"),
         extractor=extractor,
+        real_classifier=extractor.classifier,
     )
     copied = found["memorization"]["pixel"]
     copies = copied["share"] > copied["expected_share"] + 3 * copied["share_stderr"] + 0.05

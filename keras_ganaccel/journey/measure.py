@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from keras_ganaccel.data.preprocess import signed_to_unit
@@ -46,6 +47,7 @@ def measure_generator(
     steps: int = 1000,
     seed: int = 0,
     extractor: FeatureExtractor | None = None,
+    real_classifier: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Measures generated samples against a real split that the generator has not seen.
 
@@ -55,8 +57,9 @@ def measure_generator(
         split: ``"validation"`` or ``"test"``; the training split where that one is empty.
         count: Samples to generate.
         steps: Optimiser steps of each classifier that is trained for the measurement.
-        seed: Of noise and training.
+        seed: Of noise and training; that of `real_classifier` if one is given.
         extractor: The feature space; one trained on the training split if None.
+        real_classifier: See `synthetic_only_accuracy`; the extractor's own if that is trained here.
 
     Returns:
         JSON-ready: ``kid`` and ``kid_stderr`` with ``feature_space``; ``frechet_distance`` (None
@@ -68,9 +71,9 @@ def measure_generator(
     x, y = data.arrays(split)
     if not len(y):
         x, y = train_x, train_y
-    extractor = extractor or train_feature_extractor(
-        train_x, train_y, data.spec, seed=derive_seed(seed, "features"), steps=steps
-    )
+    if extractor is None:
+        extractor = train_feature_extractor(train_x, train_y, data.spec, seed=seed, steps=steps)
+        real_classifier = extractor.classifier
     samples, labels = balanced_samples(generator, count, derive_seed(seed, "measure"))
     real, made = extractor(x), extractor(samples)
     distance = kid(real, made)
@@ -82,7 +85,8 @@ def measure_generator(
         (x, y),
         data.spec,
         steps=steps,
-        seed=derive_seed(seed, "synthetic_only"),
+        seed=seed,
+        real_classifier=real_classifier,
     )
     return {
         "kid": float(distance.value),

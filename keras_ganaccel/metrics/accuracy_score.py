@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ganaccel.classifier.build import build_classifier
@@ -26,6 +27,7 @@ def synthetic_only_accuracy(
     seed: int = 0,
     architecture: str = "convnet",
     size: str = "small",
+    real_classifier: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Trains the same small classifier on generated and on real samples, and tests both on real.
 
@@ -44,6 +46,8 @@ def synthetic_only_accuracy(
         seed: Fixes initial weights and order.
         architecture: See `build_classifier`.
         size: See `build_classifier`.
+        real_classifier: The classifier on the real samples, if one of that architecture has been
+            trained already with those steps, batches and seed (`train_feature_extractor` does).
 
     Returns:
         ``{"synthetic_only_accuracy", "real_only_accuracy", "per_class"}``, in [0, 1];
@@ -60,8 +64,11 @@ def synthetic_only_accuracy(
     test_x, test_y = _labelled_rows("real_test", *real_test)
     report: dict[str, Any] = {"per_class": {}}
     for name, data in sets.items():
-        model = build_classifier(spec, architecture, size, seed=seed, name="score_classifier")
-        train_classifier(model, data, steps=steps, batch_size=batch_size, seed=seed)
+        if name == "real_only" and real_classifier is not None:
+            model = real_classifier
+        else:
+            model = build_classifier(spec, architecture, size, seed=seed, name="score_classifier")
+            train_classifier(model, data, steps=steps, batch_size=batch_size, seed=seed)
         correct = model.predict(test_x, batch_size=256, verbose=0).argmax(axis=-1) == test_y
         report[f"{name}_accuracy"] = float(correct.mean())
         report["per_class"][name] = [

@@ -56,7 +56,7 @@ class FeatureExtractor:
         self._batch_size = batch_size
         features = _layer_output(model, layer) if layer else _head_input(model)
         self._model = keras.Model(model.inputs[0], features, name="feature_extractor")
-        self._forward = tf.function(self._features, reduce_retracing=True)
+        self._forward = tf.function(self._features, reduce_retracing=True, autograph=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Computes the features of images.

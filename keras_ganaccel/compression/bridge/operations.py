@@ -40,7 +40,7 @@ class OperationLayer(tf_keras.layers.Layer):
         >>> from keras_ganaccel.compression.graph import Tensor
         >>> absolute = keras.saving.serialize_keras_object(keras.src.ops.numpy.Absolute())
         >>> layer = OperationLayer(absolute, ((Tensor(0, (None, 1), "float32"),), {}))
-        >>> float(layer(tf.constant([[-2.0]])))
+        >>> layer(tf.constant([[-2.0]])).numpy().item()
         2.0
     """
 

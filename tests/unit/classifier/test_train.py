@@ -5,7 +5,7 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss
 
 from keras_ganaccel.classifier.build import build_classifier
-from keras_ganaccel.classifier.outputs import predict_probabilities
+from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.train import evaluate, make_optimizer, train_classifier
 from keras_ganaccel.errors import InvalidInputError
 
@@ -51,7 +51,7 @@ def test_it_learns_and_is_measured_as_scikit_learn_measures(digits_spec, digits)
         validation=(digits.x_test, digits.y_test),
     ).history  # fmt: skip
     measured = evaluate(model, digits.x_test, digits.y_test)
-    probabilities = predict_probabilities(model, digits.x_test)
+    probabilities = ask(model, digits.x_test)
     assert measured["accuracy"] > 0.9
     assert measured["accuracy"] == accuracy_score(digits.y_test, probabilities.argmax(1))
     assert measured["log_loss"] == pytest.approx(log_loss(digits.y_test, probabilities), rel=1e-4)

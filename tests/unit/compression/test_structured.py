@@ -24,7 +24,8 @@ def tangled():
     x = L.Multiply()([x, gate])
     x = L.Concatenate(name="join")([x, L.Conv2D(6, 1, name="side")(x)])
     x = keras.Sequential([L.Conv2D(5, 3, name="inner")], name="nested")(L.MaxPooling2D()(x))
-    x = L.Dense(7, activation="relu", name="hidden")(L.Flatten()(keras.ops.relu(x)))
+    x = L.Flatten(name="flatten")(keras.ops.relu(x))
+    x = L.Dense(7, activation="relu", name="hidden")(x)
     model = keras.Model(image, L.Dense(4, name="logits")(x))
     generator = np.random.default_rng(0)
     for variable in model.weights:

@@ -6,6 +6,7 @@ import pytest
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
+from keras_ganaccel.metrics.features import train_feature_extractor
 
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))
 
@@ -33,6 +34,15 @@ def test_the_same_data_gives_the_same_score():
     recalls = report["per_class"]["real_only"]  # of twenty samples each
     assert np.mean(recalls) == pytest.approx(report["real_only_accuracy"])
     json.dumps(report, allow_nan=False)
+
+
+def test_a_classifier_on_the_real_samples_is_not_trained_again():
+    x, y = bright_rows(90, 0)
+    options = {"steps": 40, "architecture": "convnet", "size": "tiny", "seed": 3}
+    trained = train_feature_extractor(x, y, SPEC, **options).classifier
+    again = score(bright_rows(90, 2), batch_size=64, **options)
+    taken = score(bright_rows(90, 2), batch_size=64, **options, real_classifier=trained)
+    assert taken == again
 
 
 def test_swapped_labels_and_a_lost_class_show():
