@@ -224,7 +224,7 @@ class CompressionConfig:
     """
 
     technique: str = option("pqat", choices=("prune", "qat", "pqat"))
-    sparsity: float = option(0.6, low=0, high=1, open_high=True)
+    sparsity: float = option(0.7, low=0, high=1, open_high=True)
     schedule: str = option("polynomial", choices=("polynomial", "constant"))
     number_of_clusters: int = option(16, low=2, high=256)
     steps: int = option(500, low=1)

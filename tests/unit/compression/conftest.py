@@ -12,9 +12,9 @@ from keras_ganaccel.compression.finetune import FineTuner, training_stream
 def small_cnn():
     image = keras.Input((8, 8, 1), name="image")
     x = L.Conv2D(16, 3, padding="same", use_bias=False, name="stem")(image)
-    x = L.ReLU(name="stem_relu")(L.BatchNormalization(name="stem_norm")(x))
+    x = L.ReLU(name="stem_relu")(L.BatchNormalization(momentum=0.9, name="stem_norm")(x))
     y = L.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
-    y = L.BatchNormalization(name="depthwise_norm")(y)
+    y = L.BatchNormalization(momentum=0.9, name="depthwise_norm")(y)
     y = L.Conv2D(16, 1, name="pointwise")(L.ReLU(name="depthwise_relu")(y))
     x = L.ReLU(name="sum_relu")(L.Add(name="sum")([x, y]))
     x = L.MaxPooling2D(name="pool")(x)

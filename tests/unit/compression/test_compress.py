@@ -34,7 +34,7 @@ def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
             values = np.sort(np.unique(channel))
             distinct = 1 + (np.diff(values) > 1e-5 * np.abs(values).max()).sum()
             assert distinct <= 8
-    assert accuracy(made.tf_keras_model) > 0.75
+    assert accuracy(made.tf_keras_model) > accuracy(trained) - 0.03
     assert seen == sorted(seen)
     assert seen[-1] == (150, 150)
     for old, new in zip(before, trained.get_weights(), strict=True):
