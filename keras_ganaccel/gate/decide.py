@@ -61,7 +61,8 @@ class ArmResult:
             "validation_accuracy": accuracies,
             "mean": float(np.mean(accuracies)),
             "gain": None if gain is None else gain.mean,
-            "gain_ci95": None if gain is None else [gain.low, gain.high],
+            # No difference of accuracies lies outside, however few its pairs.
+            "gain_ci95": None if gain is None else [max(gain.low, -1.0), min(gain.high, 1.0)],
             "seconds": self.seconds,
         }
 

@@ -85,7 +85,10 @@ def export_student(journey: Journey) -> dict[str, Any]:
         )
     journey.progress.advance(len(_POST_TRAINING), len(_POST_TRAINING) + 1)
     teacher = Ensemble.load(journey.run.checkpoints / "teacher").keras_model()
-    export_tflite(teacher, folder / "teacher.tflite", quantization="float32", **labels)
+    # The teacher takes [0, 1], whatever a user's student takes.
+    export_tflite(
+        teacher, folder / "teacher.tflite", quantization="float32", spec=journey.data.spec
+    )
     return {"files": sorted(path.name for path in folder.iterdir())}
 
 
