@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,50 @@ def atomic_save(path: str | os.PathLike[str], save: Callable[[Path], Any]) -> No
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_keras(path: str | os.PathLike[str], model: Any) -> None:
+    """Saves a Keras model, atomically, in a file whose bytes depend on the model alone.
+
+    Keras writes the time of day and addresses of objects into it.
+
+    Args:
+        path: The ``.keras`` file. Its folder must exist.
+        model: The Keras 3 model.
+    """
+    path = Path(path)
+    original = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    try:
+        model.save(original)
+        with (
+            atomic_open(path) as file,
+            zipfile.ZipFile(original) as old,
+            zipfile.ZipFile(file, "w") as new,
+        ):
+            for name in old.namelist():
+                # A ZipInfo of its own has the fixed date of 1980.
+                new.writestr(zipfile.ZipInfo(name), _timeless(name, old.read(name)))
+    finally:
+        original.unlink(missing_ok=True)
+
+
+def _timeless(name: str, content: bytes) -> bytes:
+    if name not in ("metadata.json", "config.json"):
+        return content
+    values = json.loads(content)
+    values.pop("date_saved", None)
+    numbers: dict[int, int] = {}
+
+    def numbered(key: str, value: Any) -> Any:
+        if key == "shared_object_id":
+            return numbers.setdefault(value, len(numbers))
+        if isinstance(value, list):
+            return [numbered("", item) for item in value]
+        if isinstance(value, dict):
+            return {inner: numbered(inner, item) for inner, item in value.items()}
+        return value
+
+    return json.dumps(numbered("", values)).encode()
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -27,7 +27,7 @@ from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
-from keras_ganaccel.files import atomic_save, write_json
+from keras_ganaccel.files import atomic_save, save_keras, write_json
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Ensemble:
         for index, member in enumerate(self.members):
             if isinstance(member, keras.Model):
                 files.append(f"member{index}.keras")
-                atomic_save(folder / files[-1], member.save)
+                save_keras(folder / files[-1], member)
                 continue
             files.append(f"member{index}.joblib")
             try:

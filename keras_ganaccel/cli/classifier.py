@@ -9,7 +9,7 @@ import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
-from keras_ganaccel.files import atomic_save
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.seeds import derive_seed
 
 app = typer.Typer(help="Train a classifier.", no_args_is_help=True, rich_markup_mode=None)
@@ -97,7 +97,7 @@ def train(
         seed=derive_seed(seed, "order"),
     )
     scores = {split: evaluate(unit, *loaded.arrays(split)) for split in ("validation", "test")}
-    atomic_save(out, network.save)
+    save_keras(out, network)
     if json_output:
         show_json({"model": str(out), "parameters": network.count_params(), **scores})
         return

@@ -11,7 +11,7 @@ import typer
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
 from keras_ganaccel.cli.verify import show_rows
-from keras_ganaccel.files import atomic_save
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.journey.user_model import check_model_file, load_model
 
 EXAMPLE = "Example: ganaccel compress student.keras --technique pqat --data digits --out s.tflite"
@@ -80,7 +80,7 @@ def command(
         _show_layers(compressed.report, json_output)
         return
     if out.suffix == ".keras":
-        atomic_save(out, compressed.keras_model.save)
+        save_keras(out, compressed.keras_model)
     else:
         export_tflite(
             compressed,

@@ -102,7 +102,7 @@ def load_saved_model(folder: Path) -> TensorFlowRunner:
         raise VerificationError(
             f"The SavedModel cannot be loaded. Received: {folder.name} ({reason}). Export it again."
         ) from error
-    specs = function.structured_input_signature[1]
+    specs = _in_order(loaded, function.structured_input_signature[1])
     outputs = function.structured_outputs
     first = sorted(outputs)[0]
 
@@ -120,6 +120,15 @@ def load_saved_model(folder: Path) -> TensorFlowRunner:
         metadata=ArtifactMetadata.from_json(written.read_bytes()) if written.is_file() else None,
         owner=loaded,
     )
+
+
+def _in_order(loaded: Any, specs: dict[str, Any]) -> dict[str, Any]:
+    """Sorts a signature's inputs, which are by name, as the endpoint behind it takes them."""
+    for endpoint in getattr(getattr(loaded, "serve", None), "concrete_functions", []):
+        names = [str(spec.name) for spec in endpoint.structured_input_signature[0]]
+        if set(names) == set(specs):
+            return {name: specs[name] for name in names}
+    return specs
 
 
 def load_keras(path: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
 from keras_ganaccel.export.quiet import native_stderr_to_log
+from keras_ganaccel.export.renumber import renumber_functions
 from keras_ganaccel.export.serving import keras_serving, kind_of
 
 METADATA_FILE = f"assets.extra/{ENTRY}.json"
@@ -43,7 +45,7 @@ def export_saved_model(
         input_range: What the model takes for black and white.
 
     Returns:
-        The folder.
+        The folder. Its bytes depend on the model alone.
 
     Raises:
         InvalidInputError: If the folder exists and holds something else, or the model's inputs
@@ -83,10 +85,12 @@ def _write(model: keras.Model, metadata: ArtifactMetadata, folder: Path) -> None
     def serve(*tensors: Any) -> dict[str, Any]:
         return dict(zip(serving.outputs, serving.call(*tensors), strict=True))
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", serve, input_signature=list(serving.inputs))
-    archive.write_out(folder, verbose=False)
+    archive = tf.__internal__.tracking.AutoTrackable()
+    # In the model's order; Keras' own archive keeps them in a set, without any.
+    archive.variables = [variable.value for variable in model.variables]
+    archive.serve = tf.function(serve, input_signature=list(serving.inputs), autograph=False)
+    tf.saved_model.save(archive, str(folder), signatures=archive.serve.get_concrete_function())
+    renumber_functions(folder)
     path = folder / METADATA_FILE
     path.parent.mkdir()
     path.write_bytes(metadata.to_json())

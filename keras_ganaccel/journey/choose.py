@@ -11,7 +11,7 @@ import numpy as np
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
-from keras_ganaccel.files import atomic_save
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.gate.arms import Arm, Pool, Recipe, mixed_samples, real_samples
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.headroom import headroom
@@ -81,7 +81,7 @@ def train_student(journey: Journey) -> dict[str, Any]:
     student, unit = journey.new_student()
     trainee = Trainee(unit, recipe, from_logits=journey.config.model.from_logits)
     trainee.train(samples, callbacks=[StepProgress(journey.progress, recipe.steps)])
-    atomic_save(journey.run.artifacts / "student.keras", student.save)
+    save_keras(journey.run.artifacts / "student.keras", student)
     held_x, held_y = journey.validation
     logits = predict_logits(unit, held_x, from_logits=journey.config.model.from_logits)
     return {

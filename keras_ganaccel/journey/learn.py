@@ -15,7 +15,7 @@ from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.distribution import choose_precision
 from keras_ganaccel.errors import RunFailedError
-from keras_ganaccel.files import atomic_save
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.discriminator import build_discriminator
@@ -187,7 +187,7 @@ def _feature_extractor(journey: Journey) -> FeatureExtractor:
         made = train_feature_extractor(
             x, y, journey.data.spec, seed=journey.seed("features"), steps=_measuring_steps(journey)
         )
-        atomic_save(path, made.classifier.save)
+        save_keras(path, made.classifier)
     name = "convnet-small trained on the real training split"
     return FeatureExtractor(keras.saving.load_model(path, compile=False), name=name)
 
@@ -223,8 +223,8 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
         callbacks=callbacks,
         steps_per_execution=config.steps_per_execution,
     )
-    atomic_save(run.artifacts / "generator.keras", gan.ema_generator.save)
-    atomic_save(run.artifacts / "discriminator.keras", gan.discriminator.save)
+    save_keras(run.artifacts / "generator.keras", gan.ema_generator)
+    save_keras(run.artifacts / "discriminator.keras", gan.discriminator)
     return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.interventions]
 
 

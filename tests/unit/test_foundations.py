@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from keras_ganaccel import errors
 from keras_ganaccel.errors import GanAccelError, InvalidInputError
-from keras_ganaccel.files import atomic_open, atomic_save, sha256, write_json
+from keras_ganaccel.files import atomic_open, atomic_save, save_keras, sha256, write_json
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -103,3 +105,27 @@ def test_import_stays_light_and_names_resolve():
     )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_keras_file_depends_on_the_model_alone(tmp_path):
+    keras = pytest.importorskip("keras")
+
+    def model():
+        policy = keras.DTypePolicy("float32")
+        layers = [
+            keras.layers.Dense(
+                4, dtype=policy, name=name, kernel_initializer=keras.initializers.GlorotUniform(1)
+            )
+            for name in ("first", "second")
+        ]
+        return keras.Sequential([keras.Input((3,), name="image"), *layers], name="shared")
+
+    first = model()
+    save_keras(tmp_path / "a.keras", first)
+    time.sleep(1.1)  # Keras writes the second of the day
+    save_keras(tmp_path / "b.keras", model())
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_array_equal(loaded(x), first(x))

@@ -26,6 +26,20 @@ def test_tensorflow_loads_it_and_computes_the_same(trained, digits, tmp_path, ca
     assert metadata.value_range == (0.0, 16.0)
 
 
+def test_its_bytes_depend_on_the_model_alone(trained, tmp_path):
+    def export(name):
+        folder = export_saved_model(trained, tmp_path / name, spec=SPEC)
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+    first = export("first")
+    tf.function(lambda x: trained(x) + 1)(tf.zeros((2, 8, 8, 1)))  # counts functions up
+    assert export("second") == first
+
+
 def test_several_inputs_by_name(tmp_path):
     latent = keras.Input((3,), name="latent")
     label = keras.Input((), dtype="int32", name="label")
