@@ -46,7 +46,7 @@ _EXPORTS = {
     "build_teacher": "classifier.teacher",
     "train_classifier": "classifier.train",
     "utility_gate": "gate.decide",
-    "compress": "compression.compress",
+    "compress": "export.techniques",
     "export_saved_model": "export.saved_model",
     "export_tflite": "export.tflite",
     "export_c_array": "export.c_array",

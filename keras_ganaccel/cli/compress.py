@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
 from keras_ganaccel.cli.verify import show_rows
-from keras_ganaccel.files import save_keras
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.files import atomic_save, save_keras
 from keras_ganaccel.journey.user_model import check_model_file, load_model
+from keras_ganaccel.report.ledger import kilobytes, percent
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from keras_ganaccel.compression.compress import Compressed
+    from keras_ganaccel.export.techniques import Candidate, ParetoFront
 
 EXAMPLE = "Example: ganaccel compress student.keras --technique pqat --data digits --out s.tflite"
 
@@ -25,10 +36,17 @@ def command(
     ],
     technique: Annotated[
         str,
-        typer.Option(help="prune, cluster, qat, pqat, cqat, pcqat, or structured."),
+        typer.Option(
+            help="ptq, prune, cluster, qat, pqat, cqat, pcqat, structured, structured_qat, "
+            "structured_pqat; or auto, which weighs them."
+        ),
     ] = "pqat",
     sparsity: Annotated[float, typer.Option(help="Share of kernel elements set to zero.")] = 0.5,
     clusters: Annotated[int, typer.Option(min=2, help="Distinct values per kernel.")] = 16,
+    max_accuracy_drop: Annotated[
+        float, typer.Option(help="For auto: accuracy that a file may lose on validation data.")
+    ] = 0.005,
+    target: Annotated[str, typer.Option(help="For auto: size or latency.")] = "size",
     data: options.Data = "digits",
     image_size: options.ImageSize = None,
     labels_per_class: options.LabelsPerClass = None,
@@ -45,7 +63,11 @@ def command(
 ) -> None:
     """Compress a Keras model and measure the result on the test split."""
     check_model_file(model, allow_unsafe=allow_unsafe)
-    options.check_new_file(out, ".tflite", ".keras")
+    if dry_run and technique == "auto":
+        raise InvalidInputError(
+            "A dry run is of one technique. Received: --technique auto. Name one, such as pqat."
+        )
+    options.check_new_file(out, ".tflite", *([] if technique == "auto" else [".keras"]))
     low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
     from keras_ganaccel.data.sources import load_data
 
@@ -58,48 +80,108 @@ def command(
     )
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.compression.compress import compress
-    from keras_ganaccel.export.tflite import export_tflite
     from keras_ganaccel.export.verify import verify
 
     network = load_model(model, allow_unsafe=allow_unsafe)
     check_model_fits(network, loaded.spec)
-    x, y = loaded.arrays("train")
-    x = low + (high - low) * x
-    compressed = compress(
-        network,
-        (x, y),
-        technique=technique,
-        sparsity=sparsity,
-        number_of_clusters=clusters,
-        steps=steps,
-        learning_rate=learning_rate,
-        seed=seed,
-        dry_run=dry_run,
-    )
-    if dry_run:
-        _show_layers(compressed.report, json_output)
-        return
+    splits = {
+        name: (low + (high - low) * x, y)
+        for name in ("train", "validation", "test")
+        for x, y in [loaded.arrays(name)]
+    }
+    settings: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
+    described: dict[str, Any] = {"spec": loaded.spec, "input_range": (low, high)}
+    front = None
+    if technique == "auto":
+        front = _weighed(network, splits, max_accuracy_drop, target, out, {**settings, **described})
+        promises: Mapping[str, Any] = {"int8": True}
+    else:
+        settings |= {"sparsity": sparsity, "number_of_clusters": clusters, "dry_run": dry_run}
+        compressed = compress(network, splits["train"], technique=technique, **settings)
+        if dry_run:
+            _show_layers(compressed.report, json_output)
+            return
+        _write(compressed, out, splits["train"][0][:300], described)
+        promises = compressed.promises
+    row = verify(out, splits["test"], reference=network, promises=promises, **described).as_dict()
+    if front is None:
+        show_rows([row], json_output)
+    elif json_output:
+        show_json({"tried": [_plain(candidate) for candidate in front.tried], "chosen": row})
+    else:
+        _show_front(front)
+        show_rows([row], json_output)
+
+
+def _weighed(
+    network: keras.Model,
+    splits: Mapping[str, Any],
+    max_accuracy_drop: float,
+    target: str,
+    out: Path,
+    options: Mapping[str, Any],
+) -> ParetoFront:
+    """Weighs the techniques on the validation split and writes the best one's file."""
+    from keras_ganaccel.export.techniques import weigh_techniques
+
+    with tempfile.TemporaryDirectory() as folder:
+        front = weigh_techniques(
+            network,
+            splits["train"],
+            validation=splits["validation"],
+            max_accuracy_drop=max_accuracy_drop,
+            target=target,
+            folder=folder,
+            **options,
+        )
+        best = front.best.file
+        assert best is not None
+        atomic_save(out, lambda path: shutil.copyfile(best, path))
+    return front
+
+
+def _write(
+    compressed: Compressed, out: Path, calibration: np.ndarray, described: Mapping[str, Any]
+) -> None:
+    from keras_ganaccel.export.tflite import export_tflite
+
     if out.suffix == ".keras":
         save_keras(out, compressed.keras_model)
-    else:
-        export_tflite(
-            compressed,
-            out,
-            "int8" if compressed.promises.get("int8") else "float32",
-            representative_dataset=x[:300],
-            spec=loaded.spec,
-            input_range=(low, high),
-        )
-    test_x, test_y = loaded.arrays("test")
-    found = verify(
+        return
+    export_tflite(
+        compressed,
         out,
-        (low + (high - low) * test_x, test_y),
-        reference=network,
-        spec=loaded.spec,
-        input_range=(low, high),
-        promises=compressed.promises,
+        "int8" if compressed.promises.get("int8") else "float32",
+        representative_dataset=calibration,
+        **described,
     )
-    show_rows([found.as_dict()], json_output)
+
+
+def _plain(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "technique": candidate.technique,
+        "options": dict(candidate.options),
+        "measured": dict(candidate.measured),
+        "accepted": candidate.accepted,
+        "failure": candidate.failure,
+    }
+
+
+def _show_front(front: ParetoFront) -> None:
+    """Prints what was tried, a line each, with a star before the points of the front."""
+    for candidate in front.tried:
+        if candidate.failure:
+            found = candidate.failure
+        else:
+            figures = candidate.measured
+            found = (
+                f"{percent(figures['accuracy'], 2)} on validation, "
+                f"{kilobytes(figures['gzip_bytes'])} compressed, "
+                f"{figures['latency_ratio']:.2f} x the time of float32"
+            )
+        mark = "*" if candidate in front.points else " "
+        settings = ", ".join(f"{key} {value}" for key, value in candidate.options.items())
+        print(f"{mark} {candidate.technique} {settings}".rstrip() + f": {found}")
 
 
 def _show_layers(rows: Sequence[Mapping[str, Any]], json_output: bool) -> None:

@@ -1,13 +1,11 @@
-"""The front door: every technique, every form of data, the dry run, and the automatic choice."""
+"""The front door: every technique, every form of data, and the dry run."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.compression import auto
-from keras_ganaccel.compression.auto import Candidate, compress_auto, pareto_front
-from keras_ganaccel.compression.compress import TECHNIQUES, compress
+from keras_ganaccel.compression.compress import compress
 from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 
@@ -152,45 +150,3 @@ def test_binary_model_with_one_unit(digits):
     made = compress(model, (x, y % 2), technique="qat", steps=60, learning_rate=0.03)
     answers = made.tf_keras_model(x, training=False).numpy()[:, 0] > 0.5
     assert (answers == y % 2).mean() > 0.7
-
-
-def candidate(name, accuracy, size):
-    return Candidate(name, {}, None, {"accuracy": accuracy, "gzip_bytes": size}, True)
-
-
-def test_pareto_front_by_hand():
-    points = [candidate("a", 0.9, 10), candidate("b", 0.95, 20), candidate("c", 0.94, 30),
-              candidate("d", 0.9, 9), candidate("e", 0.95, 25)]  # fmt: skip
-    assert [c.technique for c in pareto_front(points, "gzip_bytes")] == ["b", "d"]
-
-
-def test_automatic_choice_obeys_the_drop(trained, digits, monkeypatch):
-    assert all(technique in TECHNIQUES for technique, _ in auto.COMBINATIONS)
-    monkeypatch.setattr(
-        auto,
-        "COMBINATIONS",
-        (
-            ("ptq", {}),
-            ("prune", {"sparsity": 0.5}),
-            ("cluster", {}),
-            ("prune", {"sparsity": 0.999}),
-        ),
-    )
-    sizes = {"ptq": 100, "prune": 50, "cluster": 10}
-    accuracies = {"ptq": 0.95, "prune": 0.948, "cluster": 0.90}
-
-    def evaluate(made):
-        kind = made.technique
-        return {"accuracy": accuracies[kind], "gzip_bytes": sizes[kind], "latency_ms": 1.0}
-
-    found = compress_auto(
-        trained, digits[0], evaluate, baseline_accuracy=0.95, max_accuracy_drop=0.005, steps=2
-    )
-    assert [c.technique for c in found.points] == ["ptq", "prune"]
-    assert found.best.technique == "prune"
-    assert [c.accepted for c in found.tried] == [True, True, False, False]
-    assert "cannot be reached" in found.tried[3].failure
-    with pytest.raises(InvalidInputError, match="latency"):
-        compress_auto(trained, digits[0], evaluate, baseline_accuracy=1.0, target="latncy")
-    with pytest.raises(RunFailedError, match="larger drop"):
-        compress_auto(trained, digits[0], evaluate, baseline_accuracy=1.0, steps=2)

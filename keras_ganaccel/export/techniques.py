@@ -1,0 +1,293 @@
+"""One call for every compression technique, and the weighing of them all on their files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from keras_ganaccel.compression.compress import Compressed
+from keras_ganaccel.compression.compress import compress as compress_with
+from keras_ganaccel.compression.finetune import first_samples
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
+from keras_ganaccel.export.tflite import export_tflite
+from keras_ganaccel.export.verify import Verification, verify
+from keras_ganaccel.seeds import derive_seed
+
+_LOGGER = logging.getLogger(__name__)
+
+AUTO = "auto"
+# From mild to strong. The first one is what every export has for nothing.
+COMBINATIONS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("ptq", {}),
+    ("qat", {}),
+    ("pqat", {"sparsity": 0.5}),
+    ("pqat", {"sparsity": 0.8}),
+    ("cqat", {"number_of_clusters": 16}),
+    ("pcqat", {"sparsity": 0.5, "number_of_clusters": 16}),
+    ("structured_qat", {"macs_fraction": 0.5}),
+    ("structured_pqat", {"macs_fraction": 0.5, "sparsity": 0.5}),
+)
+TARGETS: Mapping[str, str] = {"size": "gzip_bytes", "latency": "latency_ratio"}
+_HELD_OUT = 0.2
+_CALIBRATION_SAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One combination, measured on the int8 file that was exported from it.
+
+    Args:
+        technique: Its name.
+        options: The arguments of `compress` that define it.
+        compressed: The model; None if it could not be made.
+        file: Its TFLite file; None if it could not be made, or if no `folder` was given.
+        measured: ``accuracy``, ``bytes``, ``gzip_bytes``, ``latency_ms``, and ``latency_ratio``:
+            its median over that of the float32 file, timed in turns.
+        accepted: Whether it keeps within the allowed drop.
+        failure: Why it could not be made, or which promise its file breaks; empty otherwise.
+    """
+
+    technique: str
+    options: Mapping[str, Any]
+    compressed: Compressed | None = field(repr=False)
+    file: Path | None
+    measured: Mapping[str, Any]
+    accepted: bool
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """What weighing the techniques found.
+
+    Args:
+        best: The accepted candidate that is smallest or fastest, whichever was asked for.
+        points: The accepted candidates that no other accepted one beats in accuracy and in the
+            target, the most accurate first.
+        tried: All candidates, in the order of `COMBINATIONS`.
+        baseline: What was measured on the float32 file of the uncompressed model.
+        target: The measure that was minimised.
+    """
+
+    best: Candidate
+    points: tuple[Candidate, ...]
+    tried: tuple[Candidate, ...]
+    baseline: Mapping[str, Any]
+    target: str
+
+
+def compress(
+    model: keras.Model,
+    data: Any,
+    *,
+    technique: str = "pqat",
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    max_accuracy_drop: float = 0.005,
+    target: str = "size",
+    folder: str | os.PathLike[str] | None = None,
+    spec: DataSpec | None = None,
+    input_range: tuple[float, float] = (0.0, 1.0),
+    **options: Any,
+) -> Compressed | ParetoFront:
+    """Compresses a trained Keras 3 classifier, with one technique or the best of many.
+
+    ``technique="auto"`` makes every one of `COMBINATIONS`, exports each as a full-int8 file, and
+    measures that file on samples that were not trained on.
+
+    Args:
+        model: A built, trained classifier. It is not changed.
+        data: Training data; see `keras_ganaccel.compression.compress.compress`.
+        technique: One of its techniques, or ``"auto"``.
+        validation: For ``"auto"``: ``(x, y)`` arrays that nothing is trained on; by default a
+            stratified fifth of `data`, which is then not trained on.
+        max_accuracy_drop: For ``"auto"``: how much accuracy a file may lose against the float32
+            file, such as 0.005 for half a point.
+        target: For ``"auto"``: ``"size"`` (of the gzipped file) or ``"latency"`` (relative to the
+            float32 file, timed in turns).
+        folder: For ``"auto"``: an existing folder for the candidates' files; None keeps none.
+        spec: For ``"auto"``: the description of the data, for the files' metadata.
+        input_range: For ``"auto"``: what the model takes for black and white.
+        **options: The other arguments of `keras_ganaccel.compression.compress.compress`, such as
+            `teacher`, `sparsity`, `steps` and `seed`.
+
+    Returns:
+        The compressed model with what it promises, or for ``"auto"`` the Pareto front.
+
+    Raises:
+        InvalidInputError: An unknown technique or value.
+        UnsupportedLayerError: TF-MOT cannot take a layer; it is named.
+        RunFailedError: No combination keeps within the allowed drop.
+    """
+    if technique != AUTO:
+        return compress_with(model, data, technique=technique, **options)
+    return weigh_techniques(
+        model,
+        data,
+        validation=validation,
+        max_accuracy_drop=max_accuracy_drop,
+        target=target,
+        folder=folder,
+        spec=spec,
+        input_range=input_range,
+        **options,
+    )
+
+
+def weigh_techniques(
+    model: keras.Model,
+    data: Any,
+    *,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    max_accuracy_drop: float = 0.005,
+    target: str = "size",
+    folder: str | os.PathLike[str] | None = None,
+    spec: DataSpec | None = None,
+    input_range: tuple[float, float] = (0.0, 1.0),
+    **options: Any,
+) -> ParetoFront:
+    """Makes and measures every one of `COMBINATIONS`; see `compress` for arguments and errors."""
+    if target not in TARGETS:
+        raise InvalidInputError(f"Unknown target. Received: {target!r}. {nearest(target, TARGETS)}")
+    if not 0.0 <= max_accuracy_drop < 1.0:
+        raise InvalidInputError(
+            f"`max_accuracy_drop` must be in [0, 1). Received: {max_accuracy_drop}. "
+            "0.005 allows half a point."
+        )
+    options = {"seed": 0, **options}
+    data, validation, options = _held_out(data, validation, options)
+    with ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory())
+        files = _Files(model, data, validation, Path(place), folder, spec, input_range)
+        baseline = _figures(files.float32)
+        least = baseline["accuracy"] - max_accuracy_drop
+        tried = tuple(
+            _try(files, name, own, {**options, "seed": derive_seed(options["seed"], number)}, least)
+            for number, (name, own) in enumerate(COMBINATIONS)
+        )
+    points = pareto_front([c for c in tried if c.accepted], TARGETS[target])
+    if not points:
+        found = (f"{c.technique} {c.measured.get('accuracy', c.failure)}" for c in tried)
+        raise RunFailedError(
+            f"No technique keeps the accuracy of {baseline['accuracy']} within {max_accuracy_drop}."
+            f" Received: {', '.join(found)}. Allow a larger drop, or fine-tune for more steps."
+        )
+    return ParetoFront(points[-1], points, tried, baseline, TARGETS[target])
+
+
+def pareto_front(candidates: list[Candidate], measure: str) -> tuple[Candidate, ...]:
+    """Keeps the candidates that no other one beats.
+
+    Args:
+        candidates: Measured candidates.
+        measure: The key to minimise; accuracy is maximised.
+
+    Returns:
+        The front, the most accurate first; of equal ones the first.
+    """
+    ranked = sorted(candidates, key=lambda c: (-c.measured["accuracy"], c.measured[measure]))
+    front: list[Candidate] = []
+    for candidate in ranked:
+        if not front or candidate.measured[measure] < front[-1].measured[measure]:
+            front.append(candidate)
+    return tuple(front)
+
+
+@dataclass
+class _Files:
+    """Exports models and measures their files against the float32 one."""
+
+    model: keras.Model
+    data: Any
+    validation: tuple[np.ndarray, np.ndarray]
+    place: Path
+    folder: str | os.PathLike[str] | None
+    spec: DataSpec | None
+    input_range: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        plain = self.place / "float32.tflite"
+        export_tflite(self.model, plain, spec=self.spec, input_range=self.input_range)
+        self.float32 = verify(plain, self.validation, rivals=[plain])
+
+    def measured(self, name: str, compressed: Compressed) -> tuple[Path | None, Verification]:
+        path = self.place / f"{name}.tflite"
+        export_tflite(
+            compressed,
+            path,
+            "int8",
+            representative_dataset=first_samples(self.data, _CALIBRATION_SAMPLES),
+            spec=self.spec,
+            input_range=self.input_range,
+        )
+        found = verify(
+            path,
+            self.validation,
+            promises={"int8": True, **compressed.promises},
+            rivals=[self.float32.path],
+        )
+        if self.folder is None:
+            return None, found
+        return Path(shutil.copy(path, self.folder)), found
+
+
+def _held_out(
+    data: Any, validation: Any, options: dict[str, Any]
+) -> tuple[Any, tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    """Takes a part of the training data away where no validation data are given."""
+    if validation is not None:
+        return data, validation, options
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise InvalidInputError(
+            '`technique="auto"` measures on samples that are not trained on. Received: '
+            f"{type(data).__name__} without `validation`. Pass validation=(x, y)."
+        )
+    x, y = np.asarray(data[0]), np.asarray(data[1])
+    labels = y if y.ndim == 1 else y.argmax(axis=1)
+    rest, held = train_test_split(
+        np.arange(len(y)), test_size=_HELD_OUT, stratify=labels, random_state=options["seed"]
+    )
+    if isinstance(options.get("teacher"), np.ndarray):
+        options = {**options, "teacher": options["teacher"][rest]}
+    return (x[rest], y[rest]), (x[held], labels[held]), options
+
+
+def _figures(found: Verification) -> dict[str, Any]:
+    assert found.latency is not None
+    (rival,) = found.rivals.values()
+    return {
+        "accuracy": found.accuracy,
+        "bytes": found.bytes,
+        "gzip_bytes": found.gzip_bytes,
+        "sparsity": found.sparsity,
+        "latency_ms": found.latency.median,
+        "latency_ratio": found.latency.median / rival.median,
+    }
+
+
+def _try(
+    files: _Files, technique: str, own: Mapping[str, Any], options: dict[str, Any], least: float
+) -> Candidate:
+    """Makes and measures one candidate; one that does not fit the model is only noted."""
+    name = "_".join([technique, *(str(value) for value in own.values())])
+    try:
+        compressed = compress_with(
+            files.model, files.data, technique=technique, **{**options, **own}
+        )
+        file, found = files.measured(name, compressed)
+    except GanAccelError as error:
+        _LOGGER.warning("%s is left out: %s", technique, error)
+        return Candidate(technique, own, None, None, {}, False, str(error))
+    measured = _figures(found)
+    return Candidate(technique, own, compressed, file, measured, measured["accuracy"] >= least)

@@ -1,0 +1,87 @@
+"""Weighing techniques: the front, the drop that is allowed, and figures that are the files' own."""
+
+import hashlib
+import logging
+
+import numpy as np
+import pytest
+
+import keras_ganaccel as ga
+from keras_ganaccel.compression.compress import TECHNIQUES
+from keras_ganaccel.errors import InvalidInputError, RunFailedError
+from keras_ganaccel.export import techniques
+from keras_ganaccel.export.techniques import COMBINATIONS, Candidate, compress, pareto_front
+from keras_ganaccel.export.verify import verify
+
+FEW = (("ptq", {}), ("pqat", {"sparsity": 0.5}), ("pqat", {"sparsity": 0.999}))
+
+
+def candidate(name, accuracy, size):
+    return Candidate(name, {}, None, None, {"accuracy": accuracy, "gzip_bytes": size}, True)
+
+
+def test_pareto_front_by_hand():
+    points = [candidate("a", 0.9, 10), candidate("b", 0.95, 20), candidate("c", 0.94, 30),
+              candidate("d", 0.9, 9), candidate("e", 0.95, 25)]  # fmt: skip
+    assert [c.technique for c in pareto_front(points, "gzip_bytes")] == ["b", "d"]
+
+
+def test_the_list_names_techniques():
+    assert {name for name, _ in COMBINATIONS} <= set(TECHNIQUES)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(techniques, "COMBINATIONS", FEW)
+
+
+def test_every_point_was_measured_on_its_file(few, trained, digits, tmp_path, caplog):
+    before = hashlib.sha256(b"".join(w.tobytes() for w in trained.get_weights())).hexdigest()
+    held = (digits.x_test, digits.y_test)
+    with caplog.at_level(logging.ERROR):
+        found = ga.compress(
+            trained, (digits.x, digits.y), technique="auto", validation=held, folder=tmp_path,
+            max_accuracy_drop=0.1, steps=20, teacher=trained,
+        )  # fmt: skip
+    assert [c.technique for c in found.tried] == ["ptq", "pqat", "pqat"]
+    assert "cannot be reached" in found.tried[2].failure
+    assert not found.tried[2].accepted
+    least = found.baseline["accuracy"] - 0.1
+    accepted = [c for c in found.tried if c.accepted]
+    assert accepted
+    assert set(map(id, found.points)) <= set(map(id, accepted))
+    assert found.best is found.points[-1]
+    for point in accepted:
+        again = verify(point.file, held, latency_repeats=0, promises={"int8": True})
+        assert again.accuracy == point.measured["accuracy"] >= least
+        assert again.gzip_bytes == point.measured["gzip_bytes"]
+        assert again.bytes == point.file.stat().st_size
+        assert point.measured["latency_ratio"] > 0
+    assert found.best.measured["gzip_bytes"] == min(c.measured["gzip_bytes"] for c in accepted)
+    after = hashlib.sha256(b"".join(w.tobytes() for w in trained.get_weights())).hexdigest()
+    assert after == before
+
+
+def test_without_validation_data_a_part_is_held_out(few, trained, digits, monkeypatch):
+    rows = {}
+
+    def stub(model, data, *, technique, teacher, seed, **options):
+        rows[technique, *options.values()] = (len(data[1]), len(teacher), seed)
+        raise InvalidInputError("enough")
+
+    monkeypatch.setattr(techniques, "compress_with", stub)
+    teacher = np.full((1200, 10), 0.1, np.float32)
+    with pytest.raises(RunFailedError, match="larger drop"):
+        compress(trained, (digits.x, digits.y), technique="auto", teacher=teacher)
+    assert {each[:2] for each in rows.values()} == {(960, 960)}
+    assert len({seed for *_, seed in rows.values()}) == 3
+
+
+def test_bad_wishes_are_refused(trained, digits):
+    data = (digits.x, digits.y)
+    with pytest.raises(InvalidInputError, match="'latency'"):
+        compress(trained, data, technique="auto", target="latncy")
+    with pytest.raises(InvalidInputError, match="max_accuracy_drop"):
+        compress(trained, data, technique="auto", max_accuracy_drop=1.5)
+    with pytest.raises(InvalidInputError, match="validation"):
+        compress(trained, (*data, data[1]), technique="auto")
