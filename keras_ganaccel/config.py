@@ -304,6 +304,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "gate.teacher_members": ("svm",),
             "gate.arms": ("gan", "unlabelled"),
             "gate.steps": 100,
+            "compression.sparsity": 0.5,
             "compression.steps": 100,
         },
         "default": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
+from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.files import write_json
 from keras_ganaccel.rundir import environment
 
@@ -31,6 +33,67 @@ def mixing(
 
     found = {"fit": benchmark_mixing(), "memory": benchmark_memory()}
     _show({"environment": environment(), **found}, out, json_output)
+
+
+@app.command(
+    "compression",
+    epilog="Example: ganaccel bench compression --data digits --seeds 3 --out compression.json",
+)
+def compression(
+    data: options.Data = "digits",
+    labels_per_class: options.LabelsPerClass = None,
+    model: Annotated[str, typer.Option(help="small or resnet8 (of MLPerf Tiny).")] = "small",
+    pad: Annotated[
+        str | None, typer.Option(metavar="HxWxC", help="Pad the images with black.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers to train.")] = 3,
+    train_steps: Annotated[int, typer.Option(min=1, help="Steps of each classifier.")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each fine-tuning.")] = 400,
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", help="Only this row; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")
+    ] = None,
+    json_output: options.Json = False,
+) -> None:
+    """Every technique on the same trained classifiers, measured on the exported files."""
+    if out is not None:
+        options.check_new_file(out, ".json")
+    from keras_ganaccel.benchmarks.compression import FIGURES, MODELS, NAMES, benchmark_compression
+
+    for given in rows or ():
+        _check_known("--row", given, NAMES)
+    _check_known("--model", model, MODELS)
+    sizes = pad.split("x") if pad else []
+    if pad and not (len(sizes) == 3 and all(size.isdigit() for size in sizes)):
+        raise InvalidInputError(f"`--pad` takes HxWxC. Received: {pad!r}. Write 32x32x3.")
+    found = benchmark_compression(
+        data,
+        model=model,
+        labels_per_class=labels_per_class,
+        pad_to=(int(sizes[0]), int(sizes[1]), int(sizes[2])) if pad else None,
+        seeds=seeds,
+        train_steps=train_steps,
+        steps=steps,
+        rows=tuple(rows) if rows else NAMES,
+        progress=lambda text: None if json_output else print(text, flush=True),
+    )
+    if out is not None:
+        write_json(out, {"environment": environment(), **found})
+    if json_output:
+        show_json(found)
+        return
+    print(" | ".join(["", "technique", *FIGURES, ""]).strip())
+    print("|---" * (len(FIGURES) + 1) + "|")
+    for row in found["rows"]:
+        cells = [f"{row['mean'][key]:.4g}" for key in FIGURES]
+        print(f"| {row['name']} | {' | '.join(cells)} |")
+
+
+def _check_known(option: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise InvalidInputError(f"Unknown {option}. Received: {given!r}. {nearest(given, known)}")
 
 
 def _show(result: dict[str, Any], out: Path | None, json_output: bool) -> None:
