@@ -13,4 +13,4 @@ sed -n '/^install_requires/,/^\[options.extras/p' setup.cfg |
 cat "$environment/oldest.txt"
 "$environment/bin/pip" install --quiet --upgrade pip
 "$environment/bin/pip" install --quiet -c "$environment/oldest.txt" -e '.[dev]'
-"$environment/bin/python" -m pytest -q -n 2 "$@"
+"$environment/bin/python" -m pytest -q -n 2 --dist loadfile "$@"

@@ -37,7 +37,7 @@ def command(
         float | None, typer.Option(help="Promise: share of zeros in the kernels.")
     ] = None,
     clusters: Annotated[
-        int | None, typer.Option(help="Promise: distinct values per kernel at most.")
+        int | None, typer.Option(help="Promise: distinct values per output channel at most.")
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Promise: integers from input to output.")

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.outputs import output_kind
 from keras_ganaccel.errors import InvalidInputError, UnsafeModelError, VerificationError
 from keras_ganaccel.export.inspect import TensorFacts
-from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.kernels import KernelFacts, most_distinct
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.naming import SIGNATURE
 from keras_ganaccel.export.quiet import native_stderr_to_log
@@ -193,6 +193,7 @@ def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts
             zeros=int(values.size - np.count_nonzero(values)),
             distinct=len(np.unique(values)),
             per_channel=False,
+            distinct_per_channel=most_distinct(np.moveaxis(values, -1, 0)),
         )
         for name, values in weights
         if name.partition(":")[0].endswith("kernel")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,15 @@ BIAS_SLOT = {
     "CONV_3D": 2,
     "CONV_3D_TRANSPOSE": 3,
 }
+# Where TFLite keeps the output channels; matrix products have none of their own.
+_CHANNEL_AXIS = {
+    "CONV_2D": 0,
+    "DEPTHWISE_CONV_2D": -1,
+    "FULLY_CONNECTED": 0,
+    "TRANSPOSE_CONV": 0,
+    "CONV_3D": -1,
+    "CONV_3D_TRANSPOSE": -2,
+}
 _TRANSPOSED = ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE")
 _INDEX_TYPES = ("int32", "int64", "bool", "string")
 
@@ -54,6 +63,7 @@ class KernelFacts:
         distinct: The number of different values: per output channel where the scales are per
             channel, and then of the channel with the most.
         per_channel: Whether the scales are per channel.
+        distinct_per_channel: The number of different values in the output channel with the most.
     """
 
     name: str
@@ -63,6 +73,7 @@ class KernelFacts:
     zeros: int
     distinct: int
     per_channel: bool
+    distinct_per_channel: int
 
     @property
     def elements(self) -> int:
@@ -193,15 +204,25 @@ def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
             channels = list(by_channel)
             values = by_channel
     nonzero = int(np.count_nonzero(values != zero))
+    distinct = most_distinct(channels)
+    in_channels = distinct
+    if not per_channel and operator in _CHANNEL_AXIS and tensor.sparsity is None:
+        in_channels = most_distinct(np.moveaxis(values, _CHANNEL_AXIS[operator], 0))
     return KernelFacts(
         name=text(tensor.name),
         operator=operator,
         shape=shape,
         dtype=dtype_name(tensor),
         zeros=_size(shape) - nonzero,
-        distinct=max((len(np.unique(channel)) for channel in channels), default=0),
+        distinct=distinct,
         per_channel=per_channel,
+        distinct_per_channel=in_channels,
     )
+
+
+def most_distinct(channels: Iterable[np.ndarray]) -> int:
+    """Returns the number of different values in the array that has the most."""
+    return max((len(np.unique(channel)) for channel in channels), default=0)
 
 
 def _unpacked_nibbles(data: np.ndarray, tensor: Any) -> np.ndarray:

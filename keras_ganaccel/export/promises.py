@@ -25,8 +25,9 @@ def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str
     Args:
         artifact: The loaded artefact.
         promises: ``"sparsity"``: the least share of zeros among all kernel elements;
-            ``"number_of_clusters"``: the most distinct values of any kernel (per output channel
-            where the scales are per channel) but depthwise ones, which are never clustered;
+            ``"number_of_clusters"``: the most distinct values in any output channel of a
+            kernel (a folded batch norm or an int8 scale spreads the clusters of the channels) but
+            depthwise ones, which are never clustered;
             ``"int8"``: whether every input, output and activation is integer. None and False
             promise nothing.
 
@@ -64,9 +65,10 @@ def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[
 
 def _cluster_problems(kernels: Sequence[KernelFacts], promised: int) -> list[str]:
     return [
-        f"{kernel.name} has {kernel.distinct} distinct values, not at most {promised}"
+        f"{kernel.name} has {kernel.distinct_per_channel} distinct values in an output channel, "
+        f"not at most {promised}"
         for kernel in kernels
-        if kernel.distinct > promised and not kernel.is_depthwise
+        if kernel.distinct_per_channel > promised and not kernel.is_depthwise
     ]
 
 

@@ -135,6 +135,7 @@ class Verification:
                     "zeros": k.zeros,
                     "distinct": k.distinct,
                     "per_channel": k.per_channel,
+                    "distinct_per_channel": k.distinct_per_channel,
                 }
                 for k in self.kernels
             ],

@@ -21,9 +21,6 @@ from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import load_config
 from keras_ganaccel.report.ledger import STAGES, Ledger
 
-# Whole runs: minutes each.
-pytestmark = pytest.mark.slow
-
 SETTINGS = [
     "gan.steps=40", "gan.width=8", "gan.latent_dim=8", "gan.batch_size=16",
     "gan.steps_per_execution=5", "gan.evaluate_every=20", "gan.checkpoint_every=10",
@@ -356,7 +353,7 @@ EVERYWHERE = [
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(EARLY_AND_LATE, id="gan and gate"),
+        pytest.param(EARLY_AND_LATE, id="gan and gate", marks=pytest.mark.slow),
         pytest.param(EVERYWHERE, id="every stage", marks=pytest.mark.slow),
     ],
 )
