@@ -84,11 +84,18 @@ def compression(
     if json_output:
         show_json(found)
         return
-    print(" | ".join(["", "technique", *FIGURES, ""]).strip())
-    print("|---" * (len(FIGURES) + 1) + "|")
+    print(f"| technique | {' | '.join(FIGURES)} |")
+    print("| --- " + "| ---: " * len(FIGURES) + "|")
     for row in found["rows"]:
-        cells = [f"{row['mean'][key]:.4g}" for key in FIGURES]
+        cells = (_cell(key, row["mean"][key]) for key in FIGURES)
         print(f"| {row['name']} | {' | '.join(cells)} |")
+
+
+def _cell(figure: str, value: float) -> str:
+    """Writes a mean: shares as percent, counts whole, times with three digits."""
+    if figure in ("accuracy", "drop", "sparsity"):
+        return f"{100 * value:.2f} %"
+    return f"{value:.3f}" if figure.startswith("latency") else f"{value:,.0f}"
 
 
 def _check_known(option: str, given: str, known: Iterable[str]) -> None:

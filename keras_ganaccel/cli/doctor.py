@@ -38,7 +38,7 @@ def diagnose() -> dict[str, Any]:
     from keras_ganaccel.distribution import choose_precision, make_strategy
 
     extras: dict[str, str | None] = {}
-    for name in ("tensorflow-datasets", "tensorboard", "nbclient", "keras-tuner"):
+    for name in ("tensorflow-datasets", "tensorboard", "nbclient", "tflite-micro"):
         try:
             extras[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
