@@ -15,6 +15,7 @@ from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.compression.compress import compress
 from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 
@@ -87,12 +88,16 @@ def benchmark_compression(
         data: See `load_data`.
         model: One of `MODELS`.
         labels_per_class: See `load_data`.
-        pad_to: ``(height, width, channels)`` to pad the images to with black.
+        pad_to: ``(height, width, channels)`` to pad the images to with black; grey ones may get
+            three channels.
         seeds: Classifiers to train, with seeds 0, 1, ...
         train_steps: Optimiser steps of 64 of the float classifier.
         steps: Optimiser steps of each fine-tuning; it distils from the float classifier.
         rows: Names out of `ROWS`.
         progress: Called with a line per measured file.
+
+    Raises:
+        InvalidInputError: Images cannot be padded to that.
 
     Returns:
         JSON values: the table's rows, each with the mean over the seeds and every seed's figures.
@@ -140,6 +145,16 @@ def _padded(
     if size is None:
         return data
     x, y = data
+    if any(wanted < held for wanted, held in zip(size[:2], x.shape[1:3], strict=True)):
+        raise InvalidInputError(
+            f"Images cannot be padded to something smaller. Received: {size} for {x.shape[1:]}. "
+            "Pad to more pixels."
+        )
+    if size[2] not in (x.shape[3], 3 * x.shape[3]):
+        raise InvalidInputError(
+            f"Images cannot be padded to other channels. Received: {size} for {x.shape[1:]}. "
+            "Grey images can have 1 or 3."
+        )
     spare = [wanted - held for wanted, held in zip(size[:2], x.shape[1:3], strict=True)]
     edges = [(0, 0), *((each // 2, each - each // 2) for each in spare), (0, 0)]
     return np.repeat(np.pad(x, edges), size[2] // x.shape[3], axis=3), y

@@ -60,14 +60,14 @@ def compression(
     """Every technique on the same trained classifiers, measured on the exported files."""
     if out is not None:
         options.check_new_file(out, ".json")
+    sizes = pad.split("x") if pad else []
+    if pad and not (len(sizes) == 3 and all(size.isdigit() for size in sizes)):
+        raise InvalidInputError(f"`--pad` takes HxWxC. Received: {pad!r}. Write 32x32x3.")
     from keras_ganaccel.benchmarks.compression import FIGURES, MODELS, NAMES, benchmark_compression
 
     for given in rows or ():
         _check_known("--row", given, NAMES)
     _check_known("--model", model, MODELS)
-    sizes = pad.split("x") if pad else []
-    if pad and not (len(sizes) == 3 and all(size.isdigit() for size in sizes)):
-        raise InvalidInputError(f"`--pad` takes HxWxC. Received: {pad!r}. Write 32x32x3.")
     found = benchmark_compression(
         data,
         model=model,

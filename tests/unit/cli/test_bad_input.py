@@ -151,6 +151,8 @@ def test_words_that_cannot_be(refused, words, said):
         (["predict", "none.tflite", "x.npy"], "none.tflite"),
         (["report", "none"], "no run"),
         (["bench", "mixing", "--out", "none/b.json"], "none"),
+        (["bench", "compression", "--out", "none/b.json"], "none"),
+        (["bench", "compression", "--pad", "32"], "32x32x3"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
@@ -245,6 +247,7 @@ def test_a_dry_run_tells_the_plan_and_makes_nothing(here, capfd):
 COMMANDS = [
     "run", "gan train", "gan sample", "gan evaluate", "classifier train", "compress", "export",
     "verify", "predict", "report", "doctor", "bench mixing",
+    "bench compression",
 ]  # fmt: skip
 
 
