@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import tensorflow as tf
 
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.transfer import transfer_set
@@ -152,6 +153,18 @@ class Samples:
     arrays: tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]
     rows: np.ndarray
     augmentation: tuple[str, ...] = ()
+
+    def batches(self, rows: np.ndarray | None = None) -> tf.data.Dataset:
+        """Streams ``(x, {"label", "teacher_logits"}, sample_weight)``, a batch per step.
+
+        Args:
+            rows: Other rows than its own, int64 ``(steps, batch)``, such as one worker's.
+        """
+        with tf.device("CPU:0"):
+            tensors = tf.nest.map_structure(tf.convert_to_tensor, self.arrays)
+        return tf.data.Dataset.from_tensor_slices(self.rows if rows is None else rows).map(
+            lambda chosen: tf.nest.map_structure(lambda all: tf.gather(all, chosen), tensors)
+        )
 
 
 def real_samples(

@@ -98,19 +98,14 @@ class Trainee:
         return batched(self._forward, x)
 
     def _stream(self, samples: Samples, labels_only: bool) -> Any:
-        x, targets, weights = samples.arrays
-        arrays = (x, targets["label"] if labels_only else targets, weights)
-        with tf.device("CPU:0"):
-            tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays)
-
         def stream(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
             rows = samples.rows
             if context is not None:
                 slices = np.split(rows, context.num_input_pipelines, axis=1)
                 rows = slices[context.input_pipeline_id]
-            batches = tf.data.Dataset.from_tensor_slices(rows).map(
-                lambda chosen: tf.nest.map_structure(lambda all: tf.gather(all, chosen), tensors)
-            )
+            batches = samples.batches(rows)
+            if labels_only:
+                batches = batches.map(lambda x, targets, weights: (x, targets["label"], weights))
             return batches.prefetch(4)
 
         return distribute_stream(self.student.distribute_strategy, stream, self.recipe.batch_size)

@@ -12,7 +12,7 @@ from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.files import save_keras
-from keras_ganaccel.gate.arms import Arm, Pool, Recipe, mixed_samples, real_samples
+from keras_ganaccel.gate.arms import Arm, Pool, Recipe, Samples, mixed_samples, real_samples
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.headroom import headroom
 from keras_ganaccel.gate.trainee import Trainee
@@ -64,20 +64,8 @@ def weigh_arms(journey: Journey) -> dict[str, Any]:
 def train_student(journey: Journey) -> dict[str, Any]:
     """Trains the student on what the gate chose, and writes `student.keras`."""
     began = time.monotonic()
-    x, y = journey.train
-    classes = journey.data.spec.num_classes
     recipe = _recipe(journey, journey.config.student.steps)
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
-    seed = journey.seed("student")
-    samples = real_samples(teacher, x, y, classes, recipe, seed)
-    decision = (journey.run.record("gate") or {})["ledger"]["decision"]
-    if decision != "real_only":
-        arm = _arms(journey)[decision]
-        pool = arm.pool if isinstance(arm.pool, Pool) else arm.pool(x, y, seed)  # type: ignore[misc]
-        if arm.filter is not None:
-            kept = arm.filter(teacher).mask(pool.x, pool.y)
-            pool = Pool(pool.x[kept], pool.y[kept])
-        samples = mixed_samples(samples, arm, pool, teacher, seed)
+    samples = chosen_samples(journey, recipe.steps)
     student, unit = journey.new_student()
     trainee = Trainee(unit, recipe, from_logits=journey.config.model.from_logits)
     trainee.train(samples, callbacks=[StepProgress(journey.progress, recipe.steps)])
@@ -87,9 +75,31 @@ def train_student(journey: Journey) -> dict[str, Any]:
     return {
         "parameters": student.count_params(),
         "validation_accuracy": score_logits(logits, held_y)["accuracy"],
-        "decision": decision,
+        "decision": _decision(journey),
         "seconds": time.monotonic() - began,
     }
+
+
+def chosen_samples(journey: Journey, steps: int) -> Samples:
+    """What the gate chose to train the student on: augmented, labelled by the teacher."""
+    x, y = journey.train
+    recipe = _recipe(journey, steps)
+    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    seed = journey.seed("student")
+    samples = real_samples(teacher, x, y, journey.data.spec.num_classes, recipe, seed)
+    decision = _decision(journey)
+    if decision != "real_only":
+        arm = _arms(journey)[decision]
+        pool = arm.pool if isinstance(arm.pool, Pool) else arm.pool(x, y, seed)  # type: ignore[misc]
+        if arm.filter is not None:
+            kept = arm.filter(teacher).mask(pool.x, pool.y)
+            pool = Pool(pool.x[kept], pool.y[kept])
+        samples = mixed_samples(samples, arm, pool, teacher, seed)
+    return samples
+
+
+def _decision(journey: Journey) -> str:
+    return (journey.run.record("gate") or {})["ledger"]["decision"]
 
 
 def _wants_generated(journey: Journey) -> bool:

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.teacher import Ensemble
-from keras_ganaccel.compression.compress import compress
+from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
+from keras_ganaccel.journey.choose import chosen_samples
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.report.html import write_report
 from keras_ganaccel.report.ledger import SCHEMA, Ledger
@@ -40,18 +41,16 @@ def calibration(journey: Journey) -> np.ndarray:
 def compress_student(journey: Journey) -> dict[str, Any]:
     """Prunes and quantization-aware trains the student; writes `student_pruned_int8.tflite`."""
     settings = journey.config.compression
-    x, y = journey.train
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    samples = chosen_samples(journey, len(TECHNIQUES[settings.technique]) * settings.steps)
+    stream = samples.batches().map(lambda x, targets, _: (journey.to_student_range(x), targets))
     compressed = compress(
         load_student(journey),
-        (journey.to_student_range(x), y),
+        stream,
         technique=settings.technique,
-        teacher=teacher.predict_proba(x),
         sparsity=settings.sparsity,
         schedule=settings.schedule,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
-        batch_size=journey.config.student.batch_size,
         temperature=journey.config.student.temperature,
         alpha=journey.config.student.alpha,
         seed=journey.seed("compression"),
