@@ -104,9 +104,13 @@ def load_newest(folder: str | os.PathLike[str]) -> State | None:
 def encode(state: State) -> bytes:
     """Returns a state as the bytes of its file."""
     record = json.dumps({"step": state.step, "meta": dict(state.meta)})
-    members = {_ARRAY + name: array for name, array in state.arrays.items()}
+    members: dict[str, Any] = {_RECORD: np.array(record)}
+    for name, array in state.arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise TypeError(f"Arrays of objects cannot be saved. Received: {name!r}.")
+        members[_ARRAY + name] = array
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{_RECORD: np.array(record)}, **members)
+    np.savez(buffer, **members)
     content = buffer.getvalue()
     return content + hashlib.sha256(content).digest()
 

@@ -101,3 +101,9 @@ def test_another_models_state_changes_nothing():
         restore_model_state(model, model_state(_model(units=5)))
     for name, array in model_state(model).items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_objects_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(TypeError, match="'odd'"):
+        save_state(tmp_path, 1, {"odd": np.array([None, {}], dtype=object)})
+    assert not list(tmp_path.glob("*"))
