@@ -24,7 +24,7 @@ def structured_prune(
     tuner: FineTuner,
     *,
     macs_fraction: float = 0.5,
-    channel_multiple: int = 4,
+    channel_multiple: int = 8,
     steps: int = 600,
     learning_rate: float = 1e-3,
     samples: np.ndarray | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,12 @@ def train_student(journey: Journey) -> dict[str, Any]:
     }
 
 
-def chosen_samples(journey: Journey, steps: int) -> Samples:
-    """What the gate chose to train the student on: augmented, labelled by the teacher."""
+def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
+    """What the gate chose to train the student on, labelled by the teacher."""
     x, y = journey.train
     recipe = _recipe(journey, steps)
+    if not augmented:
+        recipe = dataclasses.replace(recipe, augmentation=(), transfer_size=None)
     teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     seed = journey.seed("student")
     samples = real_samples(teacher, x, y, journey.data.spec.num_classes, recipe, seed)

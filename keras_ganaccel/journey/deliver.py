@@ -41,7 +41,10 @@ def calibration(journey: Journey) -> np.ndarray:
 def compress_student(journey: Journey) -> dict[str, Any]:
     """Prunes and quantization-aware trains the student; writes `student_pruned_int8.tflite`."""
     settings = journey.config.compression
-    samples = chosen_samples(journey, len(TECHNIQUES[settings.technique]) * settings.steps)
+    # As they are: mixing them makes a lesson that a small, mostly pruned student fails at.
+    samples = chosen_samples(
+        journey, len(TECHNIQUES[settings.technique]) * settings.steps, augmented=False
+    )
     stream = samples.batches().map(lambda x, targets, _: (journey.to_student_range(x), targets))
     compressed = compress(
         load_student(journey),
