@@ -408,7 +408,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
             "Write `key: value` lines."
         )
     flat: dict[str, Any] = {}
-    sections = {item.name for item in dataclasses.fields(RunConfig) if _is_section(item.name)}
+    sections = {name for name, kind in hints(RunConfig).items() if dataclasses.is_dataclass(kind)}
     for key, value in values.items():
         if key in sections and isinstance(value, Mapping):
             flat.update({f"{key}.{inner}": item for inner, item in value.items()})
@@ -445,7 +445,3 @@ def load_config(path: str | Path) -> RunConfig:
             f"The configuration is not valid YAML{line}. Received: {str(path)!r}. Mend the file."
         ) from None
     return from_dict(values if values is not None else {})
-
-
-def _is_section(name: str) -> bool:
-    return dataclasses.is_dataclass(hints(RunConfig).get(name))
