@@ -237,8 +237,8 @@ def latency(stages: Sequence[Row]) -> Figure:
     axes = figure.subplots()
     for place, stage in enumerate(timed):
         time = stage["latency_ms"]
-        axes.barh(place, time["median"], height=0.6, color=_colour(stage), alpha=0.75)
         axes.plot([time["p10"], time["p90"]], [place, place], color=INK, lw=1.4, marker="|", ms=8)
+        axes.plot(time["median"], place, marker="o", ms=8, color=_colour(stage))
         axes.annotate(
             f"{time['median']:.3f} ms",
             (max(time["median"], time["p90"]), place),
@@ -247,11 +247,13 @@ def latency(stages: Sequence[Row]) -> Figure:
             va="center",
         )
     _name_rows(axes, [_title(stage) for stage in timed])
-    axes.margins(x=0.16)
-    axes.set_xlim(left=0)
+    axes.margins(x=0.2)
+    if timed:
+        # Keras takes a hundred times as long as the files: only ratios can be seen.
+        axes.set_xscale("log")
     threads = sorted({stage["latency_ms"]["threads"] for stage in timed} - {None})
     counted = f"; threads: {', '.join(map(str, threads))}" if threads else ""
-    label = f"ms per sample (median, p10 to p90{counted})"
+    label = f"ms per sample, logarithmic (median, p10 to p90{counted})"
     axes.set_xlabel(label if timed else "nothing was timed")
     axes.grid(axis="x")
     return figure
