@@ -53,7 +53,7 @@ def choose_channels(
         channels: Its channels.
         importance: The damage that each group's removal does.
         goal: The multiplications to reach.
-        multiple: Widths stay multiples of it.
+        multiple: Widths stay multiples of it, and of twice it while they are more than that.
 
     Returns:
         The groups to remove.
@@ -170,5 +170,7 @@ def _spaces(graph: Graph, channels: Channels, importance: Mapping[int, float]) -
 def _next_cut(space: Space, taken: int, multiple: int) -> int | None:
     """How many groups of a space are gone after its next cut; None if it must stay."""
     remaining = len(space.groups) - taken
+    # Where many remain, whole vectors of the processor go at once: fewer would save no time.
+    multiple = 2 * multiple if remaining > 2 * multiple else multiple
     rest = remaining % multiple or multiple
     return taken + rest if remaining - rest >= multiple else None

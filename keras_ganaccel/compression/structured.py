@@ -40,7 +40,8 @@ def structured_prune(
         model: A built Keras 3 model in float32. It is not changed.
         tuner: Data and loss.
         macs_fraction: Share of the multiplications to keep, in (0, 1].
-        channel_multiple: Widths stay multiples of it, which kernels like.
+        channel_multiple: Widths stay multiples of it, and of twice it while they are more than
+            that, which kernels like.
         steps: Optimiser steps over all rounds.
         learning_rate: Adam's first one in each round.
         samples: Real samples for the proof that the bridge carries the model over.
@@ -87,7 +88,7 @@ def narrowed(
         model: A built Keras 3 model.
         goal: The multiplications to reach.
         tuner: Data and loss, to tell which channels matter.
-        channel_multiple: Widths stay multiples of it.
+        channel_multiple: See `structured_prune`.
 
     Returns:
         The narrower model, not trained further.

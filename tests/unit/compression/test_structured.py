@@ -7,7 +7,7 @@ from keras import layers as L  # noqa: N812
 
 from keras_ganaccel.compression.channels import Channels
 from keras_ganaccel.compression.graph import flatten
-from keras_ganaccel.compression.selection import choose_channels, macs
+from keras_ganaccel.compression.selection import Space, _next_cut, choose_channels, macs
 from keras_ganaccel.compression.structured import _rebuilt, narrowed, structured_prune
 from keras_ganaccel.errors import InvalidInputError
 
@@ -98,6 +98,14 @@ def test_least_important_channels_go_first():
         graph, channels, {**every, **dict.fromkeys(cheap, 0.0)}, 0.99 * macs(graph), 2
     )
     assert removed == cheap
+
+
+def test_wide_layers_lose_whole_vectors():
+    space = Space(tuple(range(60)), (0.0,) * 60)
+    widths, taken = [], 0
+    while (taken := _next_cut(space, taken, 8)) is not None:
+        widths.append(60 - taken)
+    assert widths == [48, 32, 16, 8]
 
 
 def test_half_the_multiplications(trained, tuner, accuracy):
