@@ -14,6 +14,7 @@ from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.files import write_json
 from keras_ganaccel.rundir import environment
 
+Out = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")]
 app = typer.Typer(
     help="Measure speed in pairs of runs.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -21,9 +22,7 @@ app = typer.Typer(
 
 @app.command("mixing", epilog="Example: ganaccel bench mixing --out mixing.json")
 def mixing(
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")
-    ] = None,
+    out: Out = None,
     json_output: options.Json = False,
 ) -> None:
     """Fitting on a pool against fitting on real data in memory; memory by size of the pool."""
@@ -52,9 +51,7 @@ def compression(
     rows: Annotated[
         list[str] | None, typer.Option("--row", help="Only this row; may be repeated.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")
-    ] = None,
+    out: Out = None,
     json_output: options.Json = False,
 ) -> None:
     """Every technique on the same trained classifiers, measured on the exported files."""

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,10 +164,13 @@ def weigh_techniques(
             f"`max_accuracy_drop` must be in [0, 1). Received: {max_accuracy_drop}. "
             "0.005 allows half a point."
         )
+    if options.get("dry_run"):
+        raise InvalidInputError(
+            "A dry run is of one technique. Received: technique='auto'. Name one, such as 'pqat'."
+        )
     options = {"seed": 0, **options}
     data, validation, options = _held_out(data, validation, options)
-    with ExitStack() as stack:
-        place = stack.enter_context(tempfile.TemporaryDirectory())
+    with tempfile.TemporaryDirectory() as place:
         files = _Files(model, data, validation, Path(place), folder, spec, input_range)
         baseline = _figures(files.float32)
         least = baseline["accuracy"] - max_accuracy_drop

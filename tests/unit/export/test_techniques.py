@@ -83,5 +83,7 @@ def test_bad_wishes_are_refused(trained, digits):
         compress(trained, data, technique="auto", target="latncy")
     with pytest.raises(InvalidInputError, match="max_accuracy_drop"):
         compress(trained, data, technique="auto", max_accuracy_drop=1.5)
+    with pytest.raises(InvalidInputError, match="dry run"):
+        compress(trained, data, technique="auto", dry_run=True)
     with pytest.raises(InvalidInputError, match="validation"):
         compress(trained, (*data, data[1]), technique="auto")
