@@ -10,6 +10,7 @@ import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
+from keras_ganaccel.config import RunConfig, parse_settings, with_values
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.files import write_json
 from keras_ganaccel.rundir import environment
@@ -86,6 +87,112 @@ def compression(
     for row in found["rows"]:
         cells = (_cell(key, row["mean"][key]) for key in FIGURES)
         print(f"| {row['name']} | {' | '.join(cells)} |")
+
+
+@app.command(
+    "gan",
+    epilog="Example: ganaccel bench gan --data digits --seconds 120 --row default --out gan-bench",
+)
+def gan(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the figures; continued.")],
+    data: options.Data = "digits",
+    labels_per_class: options.LabelsPerClass = None,
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", help="Only this row; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="The others follow it.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Of each training, in place of gan.steps.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="What is reported on: validation, withheld, or test.")
+    ] = "validation",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="gan.KEY=VALUE", help="For all rows.")
+    ] = None,
+    json_output: options.Json = False,
+) -> None:
+    """How good a generator is after equal time: architectures, objectives, augmentation."""
+    values = parse_settings(settings or ())
+    with_values(RunConfig(), values)
+    from keras_ganaccel.benchmarks.gan import ROWS, SPLITS, benchmark_gan
+
+    for given in rows or ():
+        _check_known("--row", given, ROWS)
+    _check_known("--split", split, SPLITS)
+    found = benchmark_gan(
+        out,
+        data,
+        labels_per_class=labels_per_class,
+        rows=rows or tuple(ROWS),
+        seeds=range(first_seed, first_seed + seeds),
+        seconds=seconds,
+        split=split,
+        settings=values,
+        progress=lambda text: None if json_output else print(text, flush=True),
+    )
+    if json_output:
+        show_json({"environment": environment(), "cells": found})
+
+
+@app.command(
+    "evidence",
+    epilog="Example: ganaccel bench evidence --protocol P2 --data digits --labels-per-class 10 "
+    "--seeds 10 --out evidence",
+)
+def evidence(
+    protocol: Annotated[
+        str,
+        typer.Option(help="P1 augmentation, P2 distillation, P3 time to accuracy, P4 imbalance."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cells; continued.")],
+    data: options.Data = "digits",
+    labels_per_class: options.LabelsPerClass = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Labelled subsets to draw.")] = 10,
+    first_seed: Annotated[int, typer.Option(min=0, help="The others follow it.")] = 0,
+    arms: Annotated[
+        list[str] | None, typer.Option("--arm", help="Only this arm; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
+    teacher_steps: Annotated[int, typer.Option(min=1, help="Of its Keras members.")] = 1000,
+    pool_size: Annotated[int, typer.Option(min=16, help="Samples of a pool.")] = 10_000,
+    search: Annotated[
+        bool, typer.Option("--search", help="Report on withheld rows; the test split stays shut.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="gan.KEY=VALUE", help="Of the GAN.")
+    ] = None,
+    json_output: options.Json = False,
+) -> None:
+    """Do generated data help? Every arm on paired seeds, with the table and the picture."""
+    config = with_values(RunConfig(), parse_settings(settings or ()))
+    from keras_ganaccel.benchmarks.evidence import run_evidence
+    from keras_ganaccel.benchmarks.protocols import PROTOCOLS
+    from keras_ganaccel.benchmarks.subject import Settings
+    from keras_ganaccel.gate.arms import Recipe
+
+    _check_known("--protocol", protocol, PROTOCOLS)
+    for given in arms or ():
+        _check_known("--arm", given, PROTOCOLS[protocol].arms)
+    summary = run_evidence(
+        protocol,
+        Settings(
+            data=data,
+            labels_per_class=labels_per_class,
+            recipe=Recipe(steps=steps),
+            teacher_steps=teacher_steps,
+            gan=config.gan,
+            pool_size=pool_size,
+            report_on="withheld" if search else "test",
+        ),
+        out,
+        seeds=range(first_seed, first_seed + seeds),
+        arms=arms,
+        progress=lambda text: None if json_output else print(text, flush=True),
+    )
+    if json_output:
+        show_json({"environment": environment(), "arms": summary})
 
 
 def _cell(figure: str, value: float) -> str:

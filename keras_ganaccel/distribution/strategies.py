@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -13,6 +14,9 @@ from keras_ganaccel.errors import InvalidInputError, nearest
 
 logger = logging.getLogger(__name__)
 
+# Instructions that multiply bfloat16 numbers.
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_CPU_DESCRIPTION = Path("/proc/cpuinfo")
 _STARTED = "TensorFlow has already started its devices. Call this before anything else uses them."
 
 
@@ -129,8 +133,9 @@ def choose_precision(name: str = "auto") -> tuple[str, str]:
     """Chooses the dtype policy that networks are built with.
 
     Args:
-        name: ``"float32"``, ``"mixed_bfloat16"``, or ``"auto"``: bfloat16 where the accelerator
-            computes in it, float32 on a CPU, whose elementwise operations gain nothing.
+        name: ``"float32"``, ``"mixed_bfloat16"``, or ``"auto"``: bfloat16 where every accelerator
+            computes in it, or the CPU does where there are none (AMX and AVX-512: a GAN's step
+            took 0.5 to 0.8 of the time), otherwise float32.
 
     Returns:
         The name of the Keras dtype policy, and why.
@@ -149,12 +154,23 @@ def choose_precision(name: str = "auto") -> tuple[str, str]:
         return name, "asked for"
     accelerators = tf.config.list_physical_devices("GPU")
     if not accelerators:
-        return "float32", "no accelerator"
+        if _BFLOAT16_FLAGS & _cpu_flags():
+            return "mixed_bfloat16", "the CPU computes in bfloat16"
+        return "float32", "no accelerator, and the CPU does not compute in bfloat16"
     # Tensor cores take bfloat16 from compute capability 8.0 on.
     details = [tf.config.experimental.get_device_details(device) for device in accelerators]
     if all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details):
         return "mixed_bfloat16", "every accelerator computes in bfloat16"
     return "float32", "an accelerator does not compute in bfloat16"
+
+
+def _cpu_flags() -> set[str]:
+    """What the first CPU can do, as Linux on x86 tells it; empty elsewhere."""
+    try:
+        lines = _CPU_DESCRIPTION.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:

@@ -17,6 +17,8 @@ _GROUP_CHANNELS = 16
 _EXPANSION = 2
 # Below or at this size an axis is not halved any more.
 _SMALLEST_SIZE = 4
+# More at full resolution and it has no blocks.
+_MOST_PIXELS_WITH_BLOCKS = 256
 
 
 def pyramid(height: int, width: int) -> list[tuple[int, int]]:
@@ -49,6 +51,23 @@ def factors(smaller: tuple[int, int], larger: tuple[int, int]) -> tuple[int, int
     """By how much each axis grows between two neighbouring stages of a pyramid: 1 or 2."""
     rows, columns = (2 if low < high else 1 for low, high in zip(smaller, larger, strict=True))
     return rows, columns
+
+
+def has_blocks(size: tuple[int, int], sizes: list[tuple[int, int]]) -> bool:
+    """Whether a residual network has blocks at a size of its pyramid.
+
+    The full resolution above 16 x 16 has none: there they would cost more than all others.
+
+    Args:
+        size: One of ``sizes``.
+        sizes: All of them, in any order.
+
+    Example:
+        >>> sizes = pyramid(28, 28)
+        >>> [has_blocks(size, sizes) for size in sizes]
+        [True, True, True, False]
+    """
+    return size != max(sizes) or size[0] * size[1] <= _MOST_PIXELS_WITH_BLOCKS
 
 
 def stage_channels(height: int, width: int, channels: int | None) -> list[int]:

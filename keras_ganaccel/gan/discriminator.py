@@ -10,7 +10,7 @@ import keras
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gan.backbone import build_backbone_discriminator
-from keras_ganaccel.gan.blocks import Blocks, factors, pyramid, stage_channels
+from keras_ganaccel.gan.blocks import Blocks, factors, has_blocks, pyramid, stage_channels
 
 
 def build_discriminator(
@@ -85,8 +85,7 @@ def build_discriminator(
 
     image = keras.Input(spec.image_shape, name="image", dtype="float32")
     label = keras.Input((), name="label", dtype="int32")
-    x = blocks.conv(image, "from_image", channels[0], 3)
-    x = _STAGES[architecture](x, sizes, channels, blocks, blocks_per_stage)
+    x = _STAGES[architecture](image, sizes, channels, blocks, blocks_per_stage)
     logit = blocks.projection_head(x, label, spec.num_classes, "logit")
     return keras.Model([image, label], logit, name=name)
 
@@ -98,8 +97,12 @@ def _residual_stages(
     blocks: Blocks,
     blocks_per_stage: int,
 ) -> Any:
-    for stage, filters in enumerate(channels):
-        if stage:
+    first = 0 if has_blocks(sizes[0], sizes) else 1
+    stride = factors(sizes[first], sizes[0])
+    # Twice the stride: every pixel counts alike.
+    x = blocks.conv(x, "from_image", channels[first], 4 if first else 3, strides=stride)
+    for stage, filters in enumerate(channels[first:], first):
+        if stage > first:
             stride = factors(sizes[stage], sizes[stage - 1])
             x = keras.layers.AveragePooling2D(
                 stride, padding="same", name=f"stage{stage}_pool", dtype=blocks.dtype
@@ -119,6 +122,7 @@ def _convolutional_stages(
     blocks: Blocks,
     blocks_per_stage: int,
 ) -> Any:
+    x = blocks.conv(x, "from_image", channels[0], 3)
     x = blocks.activation(x, "from_image_activation")
     for stage in range(1, len(channels)):
         stride = factors(sizes[stage], sizes[stage - 1])

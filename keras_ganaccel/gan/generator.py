@@ -10,7 +10,7 @@ import keras
 
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.gan.blocks import Blocks, factors, pyramid, stage_channels
+from keras_ganaccel.gan.blocks import Blocks, factors, has_blocks, pyramid, stage_channels
 from keras_ganaccel.gan.layers import (
     BilinearResize,
     ClassEmbedding,
@@ -119,7 +119,7 @@ def _residual_stages(
             if x.shape[-1] != filters:
                 x = blocks.conv(x, f"stage{stage}_channels", filters, 1, use_bias=False)
             x = BilinearResize(rows, columns, name=f"stage{stage}_resize", dtype=blocks.dtype)(x)
-        for block in range(blocks_per_stage):
+        for block in range(blocks_per_stage if has_blocks((rows, columns), sizes) else 0):
             x = blocks.residual(x, f"stage{stage}_block{block}")
     return blocks.activation(x, "last_activation")
 

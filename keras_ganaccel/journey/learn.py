@@ -13,16 +13,12 @@ import numpy as np
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.data.preprocess import unit_to_signed
-from keras_ganaccel.distribution import choose_precision
 from keras_ganaccel.errors import RunFailedError
 from keras_ganaccel.files import save_keras
+from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
-from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
-from keras_ganaccel.gan.transfer import initialize_from
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.measure import balanced_samples, measure_generator
@@ -196,7 +192,8 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     config, spec, run = journey.config.gan, journey.data.spec, journey.run
     x, y = journey.train
     held_x, held_y = journey.validation
-    gan = build_gan(journey)
+    with journey.strategy.scope():
+        gan = build_gan(config, spec, journey.config.seed)
     every = config.evaluate_every or config.steps
     watchdog = Watchdog(x, y, every, seed=journey.seed("watchdog"))
     callbacks = [
@@ -226,54 +223,6 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     save_keras(run.artifacts / "generator.keras", gan.ema_generator)
     save_keras(run.artifacts / "discriminator.keras", gan.discriminator)
     return [f"The GAN's watchdog stepped in: {text}" for text in watchdog.interventions]
-
-
-def build_gan(journey: Journey) -> ConditionalGAN:
-    """Builds and compiles the GAN that the configuration describes."""
-    config, spec = journey.config.gan, journey.data.spec
-    precision, _ = choose_precision(config.precision)
-    dtype = None if precision == "float32" else keras.DTypePolicy(precision)
-    with journey.strategy.scope():
-        gan = ConditionalGAN(
-            build_generator(
-                spec,
-                config.latent_dim,
-                architecture=config.generator,
-                width=config.width,
-                seed=journey.seed("generator"),
-                dtype=dtype,
-            ),
-            build_discriminator(
-                spec,
-                architecture=config.discriminator,
-                width=config.width,
-                spectral_norm=config.spectral_norm,
-                seed=journey.seed("discriminator"),
-                dtype=dtype,
-            ),
-            config.latent_dim,
-            spec.num_classes,
-            objective=config.objective,
-            r1_weight=config.r1_weight,
-            r2_weight=config.r2_weight,
-            penalty_interval=config.penalty_interval,
-            augmentation=config.augmentation,
-            adaptive_augmentation=config.adaptive_augmentation,
-            ema_half_life=config.ema_half_life,
-            discriminator_steps=config.discriminator_steps,
-            shared_generator_pass=config.shared_generator_pass,
-            seed=journey.seed("gan"),
-        )
-        gan.compile(
-            learning_rate=config.learning_rate,
-            beta_1=config.beta_1,
-            beta_2=config.beta_2,
-            steps_per_execution=config.steps_per_execution,
-        )
-        if config.init_from is not None:
-            # A checkpoint of this run, if there is one, replaces these weights.
-            initialize_from(gan, Path(config.init_from) / "artifacts")
-    return gan
 
 
 def _measured(

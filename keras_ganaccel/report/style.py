@@ -44,11 +44,27 @@ def as_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
 
     @functools.wraps(draw)
     def svg(*args: _P.args, **kwargs: _P.kwargs) -> str:
-        with matplotlib.rc_context(_SETTINGS):
-            content = render(draw(*args, **kwargs), "svg")
+        content = _drawn(draw, "svg", *args, **kwargs)
         return "data:image/svg+xml;base64," + base64.b64encode(content).decode()
 
     return svg
+
+
+def as_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
+    """Turns a function that draws a figure into one that returns the bytes of a PNG file."""
+
+    @functools.wraps(draw)
+    def png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
+        return _drawn(draw, "png", *args, **kwargs)
+
+    return png
+
+
+def _drawn(
+    draw: Callable[_P, Figure], file_format: str, *args: _P.args, **kwargs: _P.kwargs
+) -> bytes:
+    with matplotlib.rc_context(_SETTINGS):
+        return render(draw(*args, **kwargs), file_format)
 
 
 def render(figure: Figure, file_format: str) -> bytes:

@@ -247,7 +247,7 @@ def test_a_dry_run_tells_the_plan_and_makes_nothing(here, capfd):
 COMMANDS = [
     "run", "gan train", "gan sample", "gan evaluate", "classifier train", "compress", "export",
     "verify", "predict", "report", "doctor", "bench mixing",
-    "bench compression",
+    "bench compression", "bench gan", "bench evidence",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from keras_ganaccel.distribution import (
     is_chief,
     is_multi_worker,
     make_strategy,
+    strategies,
 )
 from keras_ganaccel.errors import InvalidInputError
 
@@ -16,6 +17,30 @@ def test_auto_on_a_cpu_is_the_default_strategy():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is an accelerator")
     assert make_strategy("auto") is tf.distribute.get_strategy()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("flags\t\t: fpu avx512f amx_bf16 amx_tile", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx512f avx512_bf16", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 avx512f", "float32"),
+        ("Features\t: fp asimd", "float32"),
+    ],
+)
+def test_auto_precision_follows_the_cpu(monkeypatch, tmp_path, flags, precision):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is an accelerator")
+    described = tmp_path / "cpuinfo"
+    described.write_text(f"processor\t: 0\n{flags}\nprocessor\t: 1\n")
+    monkeypatch.setattr(strategies, "_CPU_DESCRIPTION", described)
+    assert choose_precision("auto")[0] == precision
+
+
+def test_auto_precision_is_float32_where_nothing_describes_the_cpu(monkeypatch, tmp_path):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is an accelerator")
+    monkeypatch.setattr(strategies, "_CPU_DESCRIPTION", tmp_path / "missing")
     assert choose_precision("auto")[0] == "float32"
 
 

@@ -1,0 +1,265 @@
+"""What each protocol trains: its arms, as the samples that they come down to, and their figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import keras
+import numpy as np
+from sklearn.metrics import f1_score, recall_score
+
+from keras_ganaccel.benchmarks.students import Figures, Students, nobody
+from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
+from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.gate.arms import Pool, Recipe, real_samples
+from keras_ganaccel.mixing.coverage import Disagreement
+from keras_ganaccel.mixing.filters import Filter, TeacherAgreement
+from keras_ganaccel.mixing.sources import GanSource, Source
+from keras_ganaccel.mixing.statistical import PCAGaussian, Smote
+from keras_ganaccel.seeds import derive_seed
+
+# Drawn for every sample that is kept where the student's doubts choose.
+_CHOICE = 4
+_SHARE_OF_BASELINE = 0.98
+
+
+def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
+    seed = derive_seed(subject.seed, "source")
+    return {
+        "gan": lambda: GanSource(subject.generator(), seed=seed),
+        "gan_early": lambda: GanSource(subject.generator(early=True), seed=seed),
+        "pca": lambda: PCAGaussian.fit(subject.x, subject.y, seed=seed),
+        "smote": lambda: Smote.fit(subject.x, subject.y, seed=seed),
+    }
+
+
+def _unasked(pool: Pool) -> Pool:
+    """The pool without the classes that were asked for: its labels are the teacher's alone."""
+    return Pool(pool.x, np.full(len(pool.x), -1))
+
+
+def _joined(*pools: Pool) -> Pool:
+    return Pool(
+        np.concatenate([each.x for each in pools]), np.concatenate([each.y for each in pools])
+    )
+
+
+class Augmentation:
+    """P1: a student on labels alone, with augmentation and with pools."""
+
+    arms = ("real", "shift", "shift_cutout", "shift_mixup", "gan", "gan_filtered",
+            "gan_filtered_first", "pca", "smote")  # fmt: skip
+    baseline = "shift_mixup"
+    figures = ("accuracy", "int8_accuracy", "log_loss")
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._students = Students(subject, labels_only=True)
+
+    def measure(self, arm: str) -> Figures:
+        """Trains and measures the student of an arm."""
+        subject, students = self._subject, self._students
+        recipe = subject.settings.recipe
+        found: Figures = {}
+        policies = {"real": (), "shift": ("shift",), "shift_cutout": ("shift", "cutout")}
+        if arm in policies or arm == self.baseline:
+            if arm in policies:
+                recipe = subject.with_recipe(augmentation=policies[arm])
+            samples = students.real(recipe)
+        else:
+            name, _, way = arm.partition("_")
+            keep = TeacherAgreement(subject.teacher) if way else None
+            samples, found = students.mixed(
+                subject.pool(_sources(subject)[name]()),
+                keep,
+                "generated_first" if way == "filtered_first" else "constant",
+            )
+        return {**found, **students.measured(students.train(recipe, samples))}
+
+
+class Distillation:
+    """P2: a student of at most 10,000 parameters, distilled on real samples and on pools."""
+
+    arms = ("labels", "labels_augmented", "kd_plain", "kd", "kd_longer", "gan", "gan_filtered",
+            "gan_early", "gan_disagreement", "gan_and_pca_disagreement", "pca",
+            "pca_disagreement", "smote", "oracle")  # fmt: skip
+    baseline = "kd"
+    figures = ("int8_accuracy", "accuracy", "log_loss")
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._students = Students(subject)
+        self._doubting: keras.Model | None = None
+
+    def measure(self, arm: str) -> Figures:
+        """Trains and measures the student of an arm."""
+        students, recipe = self._students, self._subject.settings.recipe
+        found: Figures = {}
+        if arm == "kd_longer":
+            recipe = self._longer()
+            found = {"steps": recipe.steps}
+        if arm in ("labels", "kd_plain"):
+            recipe = self._subject.with_recipe(augmentation=())
+        if arm in ("labels", "labels_augmented", "kd_plain", "kd", "kd_longer"):
+            samples = students.real(recipe)
+        else:
+            samples, found = students.mixed(*self._pool(arm))
+        labels_only = arm.startswith("labels")
+        trained = students.train(recipe, samples, labels_only=labels_only)
+        return {**found, "step_seconds": students.step_seconds, **students.measured(trained)}
+
+    def _longer(self) -> Recipe:
+        """The recipe with the GAN's seconds as more steps."""
+        recipe = self._subject.settings.recipe
+        self._students.train(recipe, self._students.real(recipe))
+        more = self._subject.gan_facts["gan_seconds"] / self._students.step_seconds
+        return self._subject.with_recipe(steps=recipe.steps + round(more))
+
+    def _pool(self, arm: str) -> tuple[Pool, Filter | None]:
+        subject = self._subject
+        if arm == "oracle":
+            return Pool(subject.withheld, np.full(len(subject.withheld), -1)), None
+        sources, size = _sources(subject), subject.settings.pool_size
+        if arm == "gan_filtered":
+            return subject.pool(sources["gan"]()), TeacherAgreement(subject.teacher)
+        if not arm.endswith("_disagreement"):
+            pool = subject.pool(sources[arm]())
+            # Hardly any of the early generator's samples show the class that was asked for.
+            return (_unasked(pool) if arm == "gan_early" else pool), None
+        names = {"gan": ("gan_early",), "pca": ("pca",), "gan_and_pca": ("gan_early", "pca")}
+        chosen = names[arm.removesuffix("_disagreement")]
+        drawn = _CHOICE * size // len(chosen)
+        pool = _unasked(_joined(*(subject.pool(sources[name](), drawn) for name in chosen)))
+        return pool, Disagreement(
+            self._student_in_doubt(), subject.teacher, pool.x[::_CHOICE], keep=1 / _CHOICE
+        )
+
+    def _student_in_doubt(self) -> keras.Model:
+        """The student that was distilled on real samples, whose doubts choose."""
+        if self._doubting is None:
+            recipe = self._subject.settings.recipe
+            student = self._students.train(recipe, self._students.real(recipe)).student
+            self._doubting = keras.models.clone_model(student)
+            self._doubting.set_weights(student.get_weights())
+        return self._doubting
+
+
+class TimeToAccuracy:
+    """P3: how soon a student reaches what the baseline ends at, nearly."""
+
+    arms = ("kd", "gan", "gan_filtered", "pca")
+    baseline = "kd"
+    figures = ("seconds_to_target", "steps_to_target", "accuracy")
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._students = Students(subject)
+        self._target: float | None = None
+
+    def measure(self, arm: str) -> Figures:
+        """Trains the student of an arm and looks when it reaches the target."""
+        subject, students = self._subject, self._students
+        recipe = subject.settings.recipe
+        found: Figures = {}
+        if arm == "kd":
+            samples = students.real(recipe)
+        else:
+            began = time.perf_counter()
+            pool = subject.pool(_sources(subject)[arm.partition("_")[0]]())
+            keep = TeacherAgreement(subject.teacher) if arm == "gan_filtered" else None
+            samples, found = students.mixed(pool, keep)
+            found["pool_seconds"] = time.perf_counter() - began
+        if self._target is None:
+            curve = students.curve(recipe, students.real(recipe))
+            self._target = _SHARE_OF_BASELINE * curve[-1][1]
+        curve = students.curve(recipe, samples)
+        steps = next((step for step, accuracy in curve if accuracy >= self._target), None)
+        return {
+            **found,
+            "target": self._target,
+            "steps_to_target": steps,
+            "step_seconds": students.step_seconds,
+            "seconds_to_target": None if steps is None else steps * students.step_seconds,
+            "accuracy": curve[-1][1],
+        }
+
+
+class Imbalance:
+    """P4: three classes have few labels; ways to make up for it."""
+
+    arms = ("plain", "class_weights", "oversampling", "smote", "pca", "gan", "gan_filtered")
+    baseline = "plain"
+    figures = ("minority_recall", "macro_f1", "accuracy")
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._students = Students(subject, labels_only=True)
+        counts = np.bincount(subject.y, minlength=subject.spec.num_classes)
+        self._missing = counts.max() - counts
+        self._counts = counts
+        self.minority = np.sort(np.argsort(counts, kind="stable")[:RARE_CLASSES])
+
+    def measure(self, arm: str) -> Figures:
+        """Trains and measures the student of an arm."""
+        subject = self._subject
+        recipe = subject.with_recipe(augmentation=("shift",))
+        x, y, found = self._balanced(arm)
+        classes = subject.spec.num_classes
+        seed = derive_seed(subject.seed, "real")
+        samples = real_samples(nobody(subject), x, y, classes, recipe, seed)
+        if arm == "class_weights":
+            images, targets, weights = samples.arrays
+            per_class = len(subject.y) / (classes * self._counts)
+            weights = (targets["label"] @ per_class).astype(np.float32)
+            samples = replace(samples, arrays=(images, targets, weights))
+        trained = self._students.train(recipe, samples)
+        seen = trained.logits(subject.test[0]).argmax(axis=1)
+        recalls = recall_score(
+            subject.test[1], seen, labels=np.arange(classes), average=None, zero_division=0.0
+        )
+        return {
+            **found,
+            **self._students.measured(trained),
+            "minority_recall": float(recalls[self.minority].mean()),
+            "macro_f1": float(f1_score(subject.test[1], seen, average="macro")),
+        }
+
+    def _balanced(self, arm: str) -> tuple[np.ndarray, np.ndarray, Figures]:
+        """The labelled samples with what an arm adds to the rare classes."""
+        subject = self._subject
+        x, y = subject.x, subject.y
+        if arm in ("plain", "class_weights"):
+            return x, y, {}
+        wanted = np.repeat(np.arange(len(self._missing)), self._missing)
+        if arm == "oversampling":
+            rows = [
+                np.resize(np.flatnonzero(y == label), missing)
+                for label, missing in enumerate(self._missing)
+            ]
+            chosen = np.concatenate(rows)
+            return np.concatenate([x, x[chosen]]), np.concatenate([y, y[chosen]]), {}
+        name, _, way = arm.partition("_")
+        source = _sources(subject)[name]()
+        if not way:
+            return np.concatenate([x, source.sample(wanted, 0)]), np.concatenate([y, wanted]), {}
+        many = np.repeat(wanted, _CHOICE)
+        made = source.sample(many, 0)
+        seen = ask(subject.teacher, made).argmax(axis=1) == many
+        kept = [np.flatnonzero(seen & (many == label))[:missing]
+                for label, missing in enumerate(self._missing)]  # fmt: skip
+        chosen = np.concatenate(kept)
+        return (
+            np.concatenate([x, made[chosen]]),
+            np.concatenate([y, many[chosen]]),
+            {"acceptance": float(seen.mean())},
+        )
+
+
+PROTOCOLS: Mapping[str, type[Augmentation | Distillation | TimeToAccuracy | Imbalance]] = {
+    "P1": Augmentation,
+    "P2": Distillation,
+    "P3": TimeToAccuracy,
+    "P4": Imbalance,
+}

@@ -1,0 +1,191 @@
+"""Training and measuring the students of one subject, all from the same first weights."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ganaccel.benchmarks.subject import Subject
+from keras_ganaccel.export.tflite import export_tflite
+from keras_ganaccel.export.verify import verify
+from keras_ganaccel.gate.arms import (
+    Arm,
+    Pool,
+    Recipe,
+    Samples,
+    filtered,
+    mixed_samples,
+    real_samples,
+)
+from keras_ganaccel.gate.statistics import calibrated_log_loss
+from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.mixing.filters import Filter
+from keras_ganaccel.seeds import derive_seed
+
+Figures = dict[str, Any]
+# Seconds to an accuracy: looked at every so many steps.
+_LOOK_EVERY = 20
+_CALIBRATION = 300
+
+
+class Students:
+    """Trains and measures the students of one subject, all from the same first weights.
+
+    Args:
+        subject: Whose labels and teacher they learn from.
+        labels_only: Whether they learn from the labels alone.
+    """
+
+    def __init__(self, subject: Subject, *, labels_only: bool = False) -> None:
+        self.subject, self.labels_only = subject, labels_only
+        self._trainees: dict[Recipe, Trainee] = {}
+        self._real: dict[Recipe, Samples] = {}
+        #: Seconds of a step of the last training, tracing left out.
+        self.step_seconds = 0.0
+
+    def trainee(self, recipe: Recipe) -> Trainee:
+        """The student with its optimiser, made once for each recipe."""
+        if recipe not in self._trainees:
+            self._trainees[recipe] = Trainee(
+                self.subject.new_student(), recipe, steps_per_execution=_LOOK_EVERY
+            )
+        return self._trainees[recipe]
+
+    def real(self, recipe: Recipe) -> Samples:
+        """The real samples of a recipe, augmented and labelled by the teacher."""
+        if recipe not in self._real:
+            subject = self.subject
+            self._real = {
+                recipe: real_samples(
+                    nobody(subject) if self.labels_only else subject.teacher,
+                    subject.x,
+                    subject.y,
+                    subject.spec.num_classes,
+                    recipe,
+                    derive_seed(subject.seed, "real"),
+                )
+            }
+        return self._real[recipe]
+
+    def mixed(
+        self, pool: Pool, kept: Filter | None = None, schedule: str = "constant"
+    ) -> tuple[Samples, Figures]:
+        """The real samples of the settings' recipe with a pool among them.
+
+        Args:
+            pool: Further samples.
+            kept: A filter.
+            schedule: See `Arm`.
+
+        Returns:
+            The samples, and the filter's acceptance.
+        """
+        subject = self.subject
+        arm = Arm(
+            "pool",
+            pool,
+            subject.settings.fraction,
+            schedule,
+            filter=None if kept is None else lambda _: kept,
+        )
+        left = filtered(arm, pool, None)
+        teacher = nobody(subject) if self.labels_only else subject.teacher
+        seed = derive_seed(subject.seed, "pool")
+        samples = mixed_samples(self.real(subject.settings.recipe), arm, left, teacher, seed)
+        return samples, {"acceptance": len(left.x) / len(pool.x)}
+
+    def train(
+        self,
+        recipe: Recipe,
+        samples: Samples,
+        *,
+        labels_only: bool | None = None,
+        callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    ) -> Trainee:
+        """Trains a student from its first weights."""
+        trainee = self.trainee(recipe)
+        trainee.reset()
+        clock = _Clock()
+        only = self.labels_only if labels_only is None else labels_only
+        trainee.train(samples, labels_only=only, callbacks=(clock, *callbacks))
+        self.step_seconds = clock.step_seconds
+        return trainee
+
+    def measured(self, trainee: Trainee) -> Figures:
+        """A student's figures on what is reported on; int8 is measured on the exported file."""
+        x, y = self.subject.test
+        logits = trainee.logits(x)
+        with tempfile.TemporaryDirectory() as folder:
+            path = export_tflite(
+                trainee.student,
+                Path(folder) / "student.tflite",
+                "int8",
+                representative_dataset=self.subject.x[:_CALIBRATION],
+                spec=self.subject.spec,
+            )
+            int8 = verify(path, (x, y), latency_repeats=0)
+        return {
+            "accuracy": float(np.mean(logits.argmax(axis=1) == y)),
+            "log_loss": calibrated_log_loss(logits, y),
+            "int8_accuracy": int8.accuracy,
+            "int8_bytes": int8.bytes,
+        }
+
+    def curve(self, recipe: Recipe, samples: Samples) -> list[tuple[int, float]]:
+        """Trains a student; returns steps and accuracy on what is reported on, on the way."""
+        look = _Look(self.trainee(recipe), *self.subject.test, recipe.steps)
+        self.train(recipe, samples, callbacks=(look,))
+        return look.curve
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times the executions after the first, without what callbacks do in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seconds, self._steps, self._first = 0.0, 0, 0
+        self._began: float | None = None
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of a step, 0 if there was but one execution."""
+        return self._seconds / self._steps if self._steps else 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Starts the clock."""
+        self._began, self._first = time.perf_counter(), batch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Stops it; the first execution traces and does not count."""
+        if self._began is not None and self._first > 0:
+            self._seconds += time.perf_counter() - self._began
+            self._steps += batch - self._first + 1
+
+
+class _Look(keras.callbacks.Callback):
+    """Measures a student every so many steps of its training."""
+
+    def __init__(self, trainee: Trainee, x: np.ndarray, y: np.ndarray, steps: int) -> None:
+        super().__init__()
+        self._trainee, self._x, self._y, self._steps = trainee, x, y, steps
+        self.curve: list[tuple[int, float]] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Looks if it is time."""
+        step = batch + 1
+        done = self.curve[-1][0] if self.curve else 0
+        if step // _LOOK_EVERY > done // _LOOK_EVERY or step == self._steps:
+            seen = self._trainee.logits(self._x).argmax(axis=1)
+            self.curve.append((step, float(np.mean(seen == self._y))))
+
+
+def nobody(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
+    """A teacher who knows nothing, where labels alone are learnt from."""
+    classes = subject.spec.num_classes
+    return lambda x: np.full((len(x), classes), 1.0 / classes, np.float32)

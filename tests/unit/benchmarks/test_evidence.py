@@ -1,0 +1,132 @@
+"""The protocols: every arm gets the same, cells are measured once, the test split stays shut."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from keras_ganaccel.benchmarks.evidence import run_evidence
+from keras_ganaccel.benchmarks.gan import withheld_rows
+from keras_ganaccel.benchmarks.protocols import PROTOCOLS
+from keras_ganaccel.benchmarks.subject import Settings, Subject
+from keras_ganaccel.cli.main import _run
+from keras_ganaccel.config import GanConfig
+from keras_ganaccel.data.sources import load_data
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gate.arms import Recipe
+
+SMALL = Settings(
+    labels_per_class=10,
+    recipe=Recipe(steps=200),
+    members=("svm",),
+    gan=GanConfig(width=8, steps=20),
+    pool_size=200,
+)
+
+
+def cells(folder):
+    with (folder / "cells.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
+    arms = ("kd", "gan_filtered", "gan_and_pca_disagreement", "oracle")
+    run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms[:2])
+    first = cells(tmp_path)
+    summary = run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms)
+    assert [row["arm"] for row in cells(tmp_path)] == list(arms)
+    assert [row["accuracy"] for row in cells(tmp_path)[:2]] == [row["accuracy"] for row in first]
+    assert [entry["arm"] for entry in summary] == list(arms)
+    for row in cells(tmp_path):
+        assert 0.3 < float(row["int8_accuracy"]) <= 1
+        assert int(row["int8_bytes"]) > 1000
+    with (tmp_path / "seeds.csv").open(newline="") as file:
+        (seed,) = csv.DictReader(file)
+    assert seed["labels"] == "100"
+    assert float(seed["gan_seconds"]) > 0
+    assert int(seed["student_parameters"]) <= 10_000
+    assert 0.5 < float(seed["teacher_accuracy"]) <= 1
+    assert (tmp_path / "P2-digits-10.md").is_file()
+    assert (tmp_path / "P2-digits-10.png").is_file()
+
+    monkeypatch.setattr("keras_ganaccel.benchmarks.evidence.Subject", lambda *_: 1 / 0)
+    assert run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms) == summary
+
+
+def test_another_protocol_or_setting_is_another_cell(tmp_path):
+    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("shift_mixup", "pca"))
+    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("shift_mixup",))
+    longer = Settings(**{**vars(SMALL), "recipe": Recipe(steps=220)})
+    run_evidence("P1", longer, tmp_path, seeds=[0], arms=("shift_mixup",))
+    run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=("kd",))
+    assert [row["arm"] for row in cells(tmp_path)] == ["shift_mixup", "pca", "shift_mixup", "kd"]
+    with (tmp_path / "seeds.csv").open(newline="") as file:
+        assert not any(row.get("gan_seconds") for row in csv.DictReader(file))
+
+
+def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
+    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=100)})
+    run_evidence("P3", settings, tmp_path, seeds=[0], arms=("kd",))
+    (row,) = cells(tmp_path)
+    assert 0 < int(row["steps_to_target"]) <= 100
+    assert float(row["target"]) == pytest.approx(0.98 * float(row["accuracy"]), rel=1e-4)
+    assert float(row["seconds_to_target"]) == pytest.approx(
+        int(row["steps_to_target"]) * float(row["step_seconds"]), rel=1e-3
+    )
+
+
+def test_imbalance_is_measured_on_the_rare_classes(tmp_path):
+    arms = ("plain", "class_weights", "oversampling", "smote")
+    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=150)})
+    run_evidence("P4", settings, tmp_path, seeds=[0], arms=arms)
+    plain, *others = cells(tmp_path)
+    assert max(float(row["minority_recall"]) for row in others) > float(plain["minority_recall"])
+
+
+def test_a_subject_keeps_its_rows_apart(tmp_path):
+    data = load_data("digits", labels_per_class=10, seed=3)
+    assert len(withheld_rows(data)) == 1797 - len(data.splits.test) - 100 - len(data.splits.removed)
+    reported = Subject(SMALL, 3, tmp_path / "a")
+    assert np.array_equal(reported.test[0], data.arrays("test")[0])
+    assert len(reported.x) == 100
+
+    searching = Subject(Settings(**{**vars(SMALL), "report_on": "withheld"}), 3, tmp_path / "b")
+    assert len(searching.test[1]) + len(searching.withheld) == len(reported.withheld)
+    shown = {image.tobytes() for image in searching.test[0]}
+    assert not shown & {image.tobytes() for image in data.arrays("test")[0]}
+    assert not shown & {image.tobytes() for image in searching.withheld}
+
+    choosing = Subject(Settings(**{**vars(SMALL), "report_on": "validation"}), 3, tmp_path / "c")
+    assert len(choosing.x) == 80
+    assert len(choosing.test[1]) == 20
+
+
+def test_three_classes_are_rare(tmp_path):
+    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "rare": True})
+    counts = np.bincount(Subject(settings, 0, tmp_path).y)
+    assert sorted(counts)[:3] == [6, 6, 6]
+    assert min(sorted(counts)[3:]) > 100
+
+
+def test_nothing_can_be_searched_on_where_every_label_is_used(tmp_path):
+    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "report_on": "withheld"})
+    with pytest.raises(InvalidInputError, match="fewer labels"):
+        Subject(settings, 0, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--protocol", "P5"], "P1"),
+        (["--protocol", "P2", "--arm", "gna"], "gan"),
+        (["--protocol", "P2", "--set", "gan.widht=8"], "gan.width"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(words, said, capfd, tmp_path):
+    assert _run(["bench", "evidence", "--out", str(tmp_path), *words]) == 2
+    assert said in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_every_protocol_has_its_baseline_among_its_arms():
+    for kind in PROTOCOLS.values():
+        assert kind.baseline in kind.arms
