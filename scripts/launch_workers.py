@@ -1,10 +1,11 @@
 """Starts a training on several local worker processes, as `MultiWorkerMirroredStrategy` wants them.
 
-    python scripts/launch_workers.py --workers 2 -- ganaccel run digits --strategy multiworker
+    python scripts/launch_workers.py --workers 2 -- ganaccel run --strategy multiworker
 
 Every worker runs the same command; which one it is stands in TF_CONFIG. On several machines, set
 TF_CONFIG on each by hand: the same list of host:port, and each machine's own index. The first
-worker is the chief, which writes the files.
+worker is the chief, which writes the files; what the others print is left out here, but for
+errors.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ def launch(command: list[str], workers: int) -> list[subprocess.Popen]:
     for index in range(workers):
         config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         processes.append(
-            subprocess.Popen(command, env={**os.environ, "TF_CONFIG": json.dumps(config)})
+            subprocess.Popen(
+                command,
+                env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                stdout=subprocess.DEVNULL if index else None,
+            )
         )
     return processes
 

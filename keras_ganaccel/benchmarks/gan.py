@@ -17,6 +17,7 @@ from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.data.sources import LabelledData, load_data
 from keras_ganaccel.data.split import Splits
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import KIDCallback, SampleGrid, Watchdog
 from keras_ganaccel.gan.train import train_gan
@@ -77,7 +78,8 @@ def benchmark_gan(
     """Trains a GAN per row and seed, and measures it on a split that it has not seen.
 
     Args:
-        out: Folder of ``gan.csv``, which is continued, and of a picture per cell.
+        out: Folder of ``gan.csv``, which is continued, and of a folder per cell with its generator
+            and a picture.
         data: See `load_data`.
         labels_per_class: See `load_data`.
         rows: Names out of `ROWS`.
@@ -113,8 +115,8 @@ def benchmark_gan(
             }
             if cells.find(**key) is None:
                 config = with_values(RunConfig(seed=seed), {**settings, **ROWS[name]})
-                picture = out / f"{loaded.name}-{len(cells.rows)}"
-                cells.add({**key, **measure_cell(loaded, config, seconds, picture)})
+                folder = out / f"{loaded.name}-{len(cells.rows)}"
+                cells.add({**key, **measure_cell(loaded, config, seconds, folder)})
             row = cells.find(**key)
             assert row is not None
             found.append(row)
@@ -126,7 +128,7 @@ def benchmark_gan(
 
 
 def measure_cell(
-    data: LabelledData, config: RunConfig, seconds: float | None, samples: Path
+    data: LabelledData, config: RunConfig, seconds: float | None, folder: Path
 ) -> dict[str, Any]:
     """Trains one GAN and returns the `FIGURES` by name.
 
@@ -134,7 +136,7 @@ def measure_cell(
         data: With what is to be reported on in the place of its test split.
         config: Its seed and its GAN.
         seconds: Of training; None takes the configuration's steps.
-        samples: Folder of the picture of generated samples.
+        folder: Gets the generator and a picture of what it makes.
     """
     x, y = data.arrays("train")
     held_x, held_y = data.arrays("validation")
@@ -145,7 +147,7 @@ def measure_cell(
     callbacks: list[keras.callbacks.Callback] = [
         watchdog,
         KIDCallback(held_x, extractor, every, labels=held_y, seed=config.seed),
-        SampleGrid(samples, _NO_END, class_names=data.spec.class_names),
+        SampleGrid(folder, _NO_END, class_names=data.spec.class_names),
     ]
     began = time.monotonic()
     if seconds is not None:
@@ -162,6 +164,7 @@ def measure_cell(
         steps_per_execution=config.gan.steps_per_execution,
     )
     took = time.monotonic() - began
+    save_keras(folder / "generator.keras", gan.ema_generator)
     generator = TrainedGenerator(gan.ema_generator, data.spec.num_classes)
     figures = measure_generator(
         generator,

@@ -14,13 +14,14 @@ from keras_ganaccel.config import ReuseConfig, RunConfig, preset, with_values
 from keras_ganaccel.data.sources import LabelledData, load_data
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.journey.progress import Progress, make_progress
+from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import load_model
 from keras_ganaccel.rundir import RunFolder, check_out_folder, python_command, save_splits
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from keras_ganaccel.journey.context import Journey
 
@@ -61,29 +62,30 @@ def accelerate(
         InvalidInputError: The data, the model or the settings do not fit; nothing is written.
         RunFailedError: A stage could not be brought to a good end.
     """
-    if resume is not None:
-        run = _reopen(resume, config, out)
-        if run.finished:
-            return AccelerationResult(run.path)
-        settings = run.config
-    else:
-        settings = resolve(config or preset(), model, data)
-        if out is not None:
-            check_out_folder(out)
+    earlier = None if resume is None else _reopen(resume, config, out)
+    if earlier is not None and earlier.finished:
+        return AccelerationResult(earlier.path)
+    settings = resolve(config or preset(), model, data) if earlier is None else earlier.config
+    if out is not None and settings.strategy != "multiworker":
+        check_out_folder(out)
     loaded = load_for_run(settings, data)
-    if resume is not None:
-        _check_same_data(run, loaded)
-    network = _load_user_model(settings, model)
-    strategy = _start_strategy(settings, loaded, network)
-    if resume is None:
-        run = RunFolder.create(
+    if earlier is not None:
+        _check_same_data(earlier, loaded)
+    strategy, network = _start(settings, loaded, model)
+
+    def chiefs_folder() -> RunFolder:
+        return earlier or RunFolder.create(
             out if out is not None else _new_folder(loaded.name, settings),
             settings,
             prepare=lambda folder: save_splits(folder, _split_rows(loaded)),
         )
-    from keras_ganaccel.journey.context import Journey
 
-    progress = progress or make_progress()
+    from keras_ganaccel.distribution import is_chief
+    from keras_ganaccel.journey.context import Journey
+    from keras_ganaccel.journey.workers import folder_of_worker
+
+    run = folder_of_worker(strategy, chiefs_folder)
+    progress = (progress or make_progress()) if is_chief(strategy) else Silent()
     with _profiler(run.path / "profile" if profile else None):
         return _travel(Journey(run, loaded, strategy, progress, network), only)
 
@@ -182,18 +184,22 @@ def _load_user_model(config: RunConfig, model: Any) -> keras.Model | None:
     return load_model(path, allow_unsafe=config.model.allow_unsafe)
 
 
-def _start_strategy(config: RunConfig, data: LabelledData, model: keras.Model | None) -> Any:
+def _start(
+    config: RunConfig, data: LabelledData, model: Any
+) -> tuple[tf.distribute.Strategy, keras.Model | None]:
     """Starts TensorFlow's devices, and refuses what only Keras can tell to be wrong."""
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.distribution import make_strategy
     from keras_ganaccel.journey.names import check_names
 
-    check_names(config)
+    # First of all: anything that makes a variable starts the devices as they are.
     strategy = make_strategy(config.strategy)
-    if model is not None:
-        check_model_fits(model, data.spec)
+    check_names(config)
+    network = _load_user_model(config, model)
+    if network is not None:
+        check_model_fits(network, data.spec)
     _check_reuse(config.reuse, data.spec)
-    return strategy
+    return strategy, network
 
 
 def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:

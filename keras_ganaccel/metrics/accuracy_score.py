@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -27,13 +28,15 @@ def synthetic_only_accuracy(
     seed: int = 0,
     architecture: str = "convnet",
     size: str = "small",
+    augmentation: Sequence[str] = ("shift",),
     real_classifier: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Trains the same small classifier on generated and on real samples, and tests both on real.
 
     Ravuri and Vinyals, "Classification Accuracy Score for Conditional Generative Models"
     (arXiv 1905.10887). It sees what distances miss: wrong labels and lost modes within a class.
-    Both trainings take the same architecture, initial weights, steps, batches and seed.
+    Both trainings take the same architecture, initial weights, augmentation, steps, batches and
+    seed. Without augmentation the real samples, if they are few, make a poor rival.
 
     Args:
         generated_x: Generated images, shape ``(n, height, width, channels)``, in [0, 1].
@@ -46,8 +49,10 @@ def synthetic_only_accuracy(
         seed: Fixes initial weights and order.
         architecture: See `build_classifier`.
         size: See `build_classifier`.
+        augmentation: See `train_classifier`.
         real_classifier: The classifier on the real samples, if one of that architecture has been
-            trained already with those steps, batches and seed (`train_feature_extractor` does).
+            trained already with that augmentation, those steps, batches and seed
+            (`train_feature_extractor` does).
 
     Returns:
         ``{"synthetic_only_accuracy", "real_only_accuracy", "per_class"}``, in [0, 1];
@@ -68,7 +73,14 @@ def synthetic_only_accuracy(
             model = real_classifier
         else:
             model = build_classifier(spec, architecture, size, seed=seed, name="score_classifier")
-            train_classifier(model, data, steps=steps, batch_size=batch_size, seed=seed)
+            train_classifier(
+                model,
+                data,
+                steps=steps,
+                batch_size=batch_size,
+                augmentation=augmentation,
+                seed=seed,
+            )
         correct = model.predict(test_x, batch_size=256, verbose=0).argmax(axis=-1) == test_y
         report[f"{name}_accuracy"] = float(correct.mean())
         report["per_class"][name] = [

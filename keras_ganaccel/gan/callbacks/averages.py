@@ -29,7 +29,10 @@ class IntervalMeans:
         for metric in metrics:
             if not isinstance(metric, keras.metrics.Mean):
                 continue
-            total, count = float(metric.total), float(metric.count)
+            # Under several workers this adds them up; each of them is here.
+            total, count = (
+                float(keras.ops.convert_to_numpy(each)) for each in (metric.total, metric.count)
+            )
             seen_total, seen_count = self._seen.get(metric.name, (0.0, 0.0))
             if (total, count) == (seen_total, seen_count):
                 continue
