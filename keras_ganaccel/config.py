@@ -71,7 +71,8 @@ class GanConfig:
         r2_weight: Weight of the gradient penalty on generated samples.
         penalty_interval: Steps between two evaluations of the penalties.
         augmentation: DiffAugment policies, out of translation, cutout, colour, flip.
-        adaptive_augmentation: Adjust the strength of the augmentation to the overfitting.
+        adaptive_augmentation: Adjust the strength of the augmentation to the overfitting. At full
+            strength it leaks into the generated samples.
         ema_half_life: Samples after which an old generator weight counts half in the average.
         shared_generator_pass: One generator pass serves both updates.
         precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
@@ -86,26 +87,26 @@ class GanConfig:
     discriminator: str = option("residual", choices=("residual", "convolutional"))
     spectral_norm: bool = False
     latent_dim: int = option(64, low=1, high=4096)
-    width: int | None = option(32, low=4, high=1024)
+    width: int | None = option(None, low=4, high=1024)
     objective: str = option("relativistic", choices=OBJECTIVES)
     learning_rate: float = option(1e-3, low=0, high=1, open_low=True)
     beta_1: float = option(0.0, low=0, high=1, open_high=True)
     beta_2: float = option(0.99, low=0, high=1, open_high=True)
-    steps: int = option(800, low=1)
+    steps: int = option(1500, low=1)
     batch_size: int = option(64, low=2, high=65536)
     discriminator_steps: int = option(1, low=1, high=16)
-    r1_weight: float = option(1.0, low=0)
-    r2_weight: float = option(1.0, low=0)
+    r1_weight: float = option(10.0, low=0)
+    r2_weight: float = option(10.0, low=0)
     penalty_interval: int = option(4, low=1, high=64)
     augmentation: tuple[str, ...] = option(("translation",), choices=AUGMENTATIONS)
-    adaptive_augmentation: bool = False
+    adaptive_augmentation: bool = True
     ema_half_life: int = option(5000, low=0)
     shared_generator_pass: bool = False
     precision: str = option("auto", choices=("auto", "float32", "mixed_bfloat16"))
     steps_per_execution: int = option(20, low=1, high=1000)
     init_from: str | None = None
-    evaluate_every: int = option(200, low=0)
-    checkpoint_every: int = option(200, low=1)
+    evaluate_every: int = option(300, low=0)
+    checkpoint_every: int = option(300, low=1)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
         "gan.objective": "non_saturating",
     },
     "without DiffAugment": {"gan.augmentation": []},
+    "DiffAugment at full strength": {"gan.adaptive_augmentation": False},
     "one generator pass": {"gan.shared_generator_pass": True},
     "float32": {"gan.precision": "float32"},
 }

@@ -212,7 +212,7 @@ class AdversarialTrainer(Trainer):
     def _follow(self, real_logits: tf.Tensor, fake_logits: tf.Tensor, batch: Batch) -> None:
         """Moves what follows the logits of the global batch: augmentation and LeCam's anchors."""
         signal = overfitting_signal(real_logits, fake_logits)
-        if self.options.adaptive_augmentation:
+        if self.options.adapts:
             mean = global_batch_total(global_batch_mean(signal, batch.size))
             self.augmentation_strength.assign(
                 adapt_strength(

@@ -76,8 +76,8 @@ def stage_channels(height: int, width: int, channels: int | None) -> list[int]:
     Args:
         height: Rows at full resolution.
         width: Columns at full resolution.
-        channels: Channels at full resolution; None chooses 64 for up to 16 x 16 pixels and fewer
-            for more, so that the cost per pixel falls as their number rises.
+        channels: Channels at full resolution; None chooses 32 for up to 16 x 16 pixels and 16 for
+            more: wider networks are better after many steps, and worse after an equal time.
 
     Returns:
         Channels that double from stage to stage downwards, up to 128 (or ``channels``, if that is
@@ -85,11 +85,11 @@ def stage_channels(height: int, width: int, channels: int | None) -> list[int]:
 
     Example:
         >>> stage_channels(8, 8, None), stage_channels(28, 28, None)
-        ([128, 64], [128, 128, 64, 32])
+        ([64, 32], [128, 64, 32, 16])
     """
     pixels = height * width
     if channels is None:
-        channels = 64 if pixels <= 256 else 32 if pixels <= 1024 else 16
+        channels = 32 if pixels <= _MOST_PIXELS_WITH_BLOCKS else 16
     count = len(pyramid(height, width))
     most = max(channels, 128)
     return [min(channels * 2**level, most) for level in reversed(range(count))]

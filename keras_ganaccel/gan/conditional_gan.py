@@ -52,7 +52,8 @@ class ConditionalGAN(AdversarialTrainer):
         lecam_weight: Weight of LeCam regularisation (arXiv 2104.03310), at least 0.
         augmentation: DiffAugment policies out of translation, cutout, colour, flip.
         adaptive_augmentation: Adjust the augmentation's strength to the overfitting, from 0 on
-            (arXiv 2006.06676).
+            (arXiv 2006.06676); otherwise it is applied to every sample, and then it leaks into the
+            generated ones.
         ema_half_life: Samples after which an old generator weight counts half in the average; 0
             for no averaging.
         ema_warm_up: The half-life is at most this share of the samples seen.
@@ -87,13 +88,13 @@ class ConditionalGAN(AdversarialTrainer):
         num_classes: int,
         *,
         objective: str = "relativistic",
-        r1_weight: float = 1.0,
-        r2_weight: float = 1.0,
+        r1_weight: float = 10.0,
+        r2_weight: float = 10.0,
         wgan_gp_weight: float = 0.0,
         penalty_interval: int = 4,
         lecam_weight: float = 0.0,
         augmentation: Sequence[str] = ("translation",),
-        adaptive_augmentation: bool = False,
+        adaptive_augmentation: bool = True,
         ema_half_life: float = 5000,
         ema_warm_up: float = 0.05,
         discriminator_steps: int = 1,
@@ -139,7 +140,7 @@ class ConditionalGAN(AdversarialTrainer):
         self.samples_seen = Counter("samples_seen")
         self.samples_evaluated = Counter("samples_evaluated")
         self.augmentation_strength = self._state(
-            "augmentation_strength", value=0.0 if self.options.adaptive_augmentation else 1.0
+            "augmentation_strength", value=0.0 if self.options.adapts else 1.0
         )
         # Moving means of the real and the fake logits, for LeCam.
         self.logit_anchors = self._state("logit_anchors", shape=(2,))
@@ -174,7 +175,7 @@ class ConditionalGAN(AdversarialTrainer):
         generator_optimizer: Any = None,
         discriminator_optimizer: Any = None,
         *,
-        learning_rate: float = 2e-4,
+        learning_rate: float = 1e-3,
         beta_1: float = 0.0,
         beta_2: float = 0.99,
         steps_per_execution: int = 1,

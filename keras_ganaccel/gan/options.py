@@ -45,11 +45,6 @@ class GanOptions:
             self._at_least(name, 0)
         for name in ("ema_half_life", "ema_warm_up", "seed"):
             self._at_least(name, 0)
-        if self.adaptive_augmentation and not self.augmentation:
-            raise InvalidInputError(
-                "`adaptive_augmentation` needs something to adapt. Received: no `augmentation`. "
-                "Give policies such as ('translation',)."
-            )
 
     def _at_least(self, name: str, low: int) -> None:
         value = getattr(self, name)
@@ -66,6 +61,11 @@ class GanOptions:
         return self.r1_weight > 0 or self.r2_weight > 0 or self.wgan_gp_weight > 0
 
     @property
+    def adapts(self) -> bool:
+        """Whether there is an augmentation whose strength is adjusted."""
+        return self.adaptive_augmentation and bool(self.augmentation)
+
+    @property
     def lazy(self) -> bool:
         """Whether the penalties are updates of their own."""
         return self.has_penalties and self.penalty_interval > 1
@@ -77,7 +77,7 @@ class GanOptions:
             "r1_penalty": self.r1_weight > 0,
             "r2_penalty": self.r2_weight > 0,
             "wgan_gp_penalty": self.wgan_gp_weight > 0,
-            "augmentation_strength": self.adaptive_augmentation,
+            "augmentation_strength": self.adapts,
         }
         always = ("generator_loss", "discriminator_loss", "real_logits", "fake_logits")
         return (*always, *(name for name, active in optional.items() if active))

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,25 +390,3 @@ def kill_when(process, reached):
 def steps_of(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["step"] for line in lines]
-
-
-@pytest.mark.slow
-def test_two_worker_processes_share_a_run(home, tmp_path):
-    """The chief's folder is whole; the other worker leaves nothing behind."""
-    launcher = Path(__file__).parents[2] / "scripts" / "launch_workers.py"
-    out = tmp_path / "shared"
-    words = command("run", "--data", "digits.npz", "--strategy", "multiworker", "--out", out)
-    result = subprocess.run(
-        [sys.executable, str(launcher), "--workers", "2", "--", *words, *settings_as_words()],
-        cwd=home,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("\nReport: ") == 1
-    ledger = json.loads((out / "ledger.json").read_text())
-    assert {row["name"] for row in ledger["stages"]} == set(FORMATS)
-    assert not list(tmp_path.glob("ganaccel-worker-*"))

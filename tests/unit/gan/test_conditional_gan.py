@@ -264,7 +264,6 @@ def test_bfloat16_keeps_losses_in_float32_and_trains():
         ({"penalty_interval": 0}, "`penalty_interval` must be at least 1"),
         ({"r1_weight": float("nan")}, "`r1_weight` must be at least 0"),
         ({"augmentation": ["zoom"]}, "Unknown augmentation"),
-        ({"adaptive_augmentation": True, "augmentation": ()}, "something to adapt"),
         ({"latent_dim": 4}, r"latent of shape \(batch, 4\)"),
     ],
 )
