@@ -26,10 +26,7 @@ class CellFile:
         self.path = path
         self.keys = keys
         #: All rows as text, in the order in which they were measured.
-        self.rows: list[dict[str, str]] = []
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
+        self.rows = self._read()
         if self.rows and not set(keys) <= set(self.rows[0]):
             raise InvalidInputError(
                 f"The measurements cannot be continued. Received: {str(path)!r} without the "
@@ -44,9 +41,18 @@ class CellFile:
                 return row
         return None
 
+    def _read(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds a row and writes the file anew, whole or not at all."""
-        self.rows.append({name: _text(value) for name, value in row.items()})
+        """Adds a row and writes the file anew, whole or not at all.
+
+        What another process has added in the meantime is kept.
+        """
+        self.rows = [*self._read(), {name: _text(value) for name, value in row.items()}]
         columns = list(dict.fromkeys(name for each in self.rows for name in each))
         with atomic_open(self.path, "w") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -116,7 +117,8 @@ def benchmark_gan(
             }
             if cells.find(**key) is None:
                 config = with_values(RunConfig(seed=seed), {**settings, **ROWS[name]})
-                folder = out / f"{loaded.name}-{len(cells.rows)}"
+                digest = hashlib.sha256(repr(key).encode()).hexdigest()[:8]
+                folder = out / f"{loaded.name}-seed{seed}-{digest}"
                 cells.add({**key, **measure_cell(loaded, config, seconds, folder)})
             row = cells.find(**key)
             assert row is not None

@@ -31,6 +31,8 @@ from keras_ganaccel.report.html import SAMPLES
 from keras_ganaccel.report.ledger import percent
 
 _PICTURE_COLUMNS = 8
+# A classifier that learns from fewer generated samples would tell of their number.
+_MEASURED_SAMPLES = 4096
 
 
 def describe_data(journey: Journey) -> dict[str, Any]:
@@ -232,7 +234,7 @@ def _measured(
     found = measure_generator(
         generator,
         journey.data,
-        count=max(len(journey.train[1]), 1000),
+        count=max(len(journey.train[1]), _MEASURED_SAMPLES),
         steps=_measuring_steps(journey),
         seed=journey.seed("features"),
         extractor=extractor,

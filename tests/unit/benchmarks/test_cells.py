@@ -21,6 +21,15 @@ def test_what_was_added_is_found_again_by_its_keys(tmp_path):
     assert len(again.rows) == 2
 
 
+def test_two_that_measure_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "cells.csv"
+    one, other = (CellFile(path, ("seed",)) for _ in range(2))
+    one.add({"seed": 0})
+    other.add({"seed": 1})
+    one.add({"seed": 2})
+    assert [row["seed"] for row in CellFile(path, ("seed",)).rows] == ["0", "1", "2"]
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("x,y\n1,2\n")
