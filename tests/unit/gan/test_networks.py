@@ -43,6 +43,27 @@ def test_generator_makes_any_size(architecture, shape):
     assert images.shape == (6, *shape)
 
 
+@pytest.mark.parametrize(("side", "blocks"), [(16, [4, 8, 16]), (28, [4, 7, 14])])
+def test_residual_networks_have_no_blocks_at_a_large_full_resolution(side, blocks):
+    spec = DataSpec(side, side, 1, NAMES)
+    for network in (
+        small_generator("residual", spec),
+        small_discriminator("residual", spec=spec),
+    ):
+        sides = {layer.output.shape[1] for layer in network.layers if layer.name.endswith("_add")}
+        assert sorted(sides) == blocks
+
+
+@pytest.mark.parametrize("side", [27, 28])
+def test_every_pixel_reaches_a_discriminator_without_blocks_at_full_resolution(side):
+    model = small_discriminator("residual", spec=DataSpec(side, side, 1, NAMES))
+    images = tf.random.stateless_uniform((2, side, side, 1), (0, 3), -1, 1)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = model([images, tf.constant([0, 1])])
+    assert np.abs(tape.gradient(logits, images).numpy()).min() > 0
+
+
 @pytest.mark.parametrize("architecture", GENERATORS)
 def test_generator_stays_in_range_and_uses_noise_and_class(architecture):
     model = small_generator(architecture)
