@@ -23,7 +23,9 @@ AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
 OBJECTIVES = (
     "relativistic", "non_saturating", "hinge", "least_squares", "wasserstein", "minimax",
 )  # fmt: skip
-FILTERS = ("teacher_agreement", "confidence_band", "near_duplicates")
+FILTERS = (
+    "teacher_agreement", "confidence_band", "near_duplicates", "discriminator", "density_ratio",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class PoolConfig:
 
     Args:
         size: Samples kept after filtering.
-        filters: Applied in this order.
+        filters: Applied in this order: ``"teacher_agreement"``, ``"confidence_band"`` (neither
+            trivial nor hopeless), ``"near_duplicates"`` (of training samples),
+            ``"discriminator"`` (rejection sampling), ``"density_ratio"`` (as in cGAN-KD).
         generated_fraction: Share of generated samples in the mixed stream.
         generated_weight: Sample weight of a generated sample (a real one has 1).
     """

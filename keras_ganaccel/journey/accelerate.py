@@ -199,6 +199,11 @@ def _start(
     if network is not None:
         check_model_fits(network, data.spec)
     _check_reuse(config.reuse, data.spec)
+    if config.reuse.generator is not None and "discriminator" in config.pool.filters:
+        raise InvalidInputError(
+            "The filter 'discriminator' needs the discriminator of the same training. "
+            "Received: a generator of another run. Leave the filter out."
+        )
     return strategy, network
 
 

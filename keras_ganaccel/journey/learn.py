@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ from keras_ganaccel.journey.measure import balanced_samples, measure_generator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.mixing.filters import ConfidenceBand, Filter, NearDuplicates, TeacherAgreement
 from keras_ganaccel.mixing.pool import PoolFacts, write_pool
+from keras_ganaccel.mixing.rejection import (
+    DensityRatio,
+    DiscriminatorRejection,
+    discriminator_score,
+)
 from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
@@ -33,6 +39,8 @@ from keras_ganaccel.report.ledger import percent
 _PICTURE_COLUMNS = 8
 # A classifier that learns from fewer generated samples would tell of their number.
 _MEASURED_SAMPLES = 4096
+# What the filters that compare densities are calibrated on.
+_CALIBRATION_SAMPLES = 2000
 
 
 def describe_data(journey: Journey) -> dict[str, Any]:
@@ -144,22 +152,45 @@ def _acceptance_notes(facts: PoolFacts) -> list[str]:
 
 def _write_pool(journey: Journey, source: Source, teacher: Ensemble) -> PoolFacts:
     settings = journey.config.pool
-    available: dict[str, Any] = {
+    available: dict[str, Callable[[], Filter]] = {
         "teacher_agreement": lambda: TeacherAgreement(teacher),
         "confidence_band": lambda: ConfidenceBand(teacher),
         "near_duplicates": lambda: NearDuplicates(journey.train[0]),
+        "discriminator": lambda: _discriminator_filter(journey),
+        "density_ratio": lambda: DensityRatio(
+            _feature_extractor(journey), *_labelled(journey.train), *_calibration(journey)
+        ),
     }
-    filters: list[Filter] = [available[each]() for each in settings.filters]
     return write_pool(
         journey.run.path / "pool",
         source,
         settings.size,
         num_classes=journey.data.spec.num_classes,
-        filters=filters,
+        filters=[available[each]() for each in settings.filters],
         teacher=teacher,
         seed=journey.seed("pool", "classes"),
         progress=journey.progress.advance,
     )
+
+
+def _discriminator_filter(journey: Journey) -> DiscriminatorRejection:
+    path = journey.run.artifacts / "discriminator.keras"
+    network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return DiscriminatorRejection(
+        discriminator_score(network), *_calibration(journey), seed=journey.seed("pool", "filter")
+    )
+
+
+def _calibration(journey: Journey) -> tuple[np.ndarray, np.ndarray]:
+    """Generated samples that are not the pool's, and their classes."""
+    return balanced_samples(
+        load_generator(journey), _CALIBRATION_SAMPLES, journey.seed("pool", "calibration")
+    )
+
+
+def _labelled(data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    x, y = data
+    return x[y >= 0], y[y >= 0]
 
 
 def _no_generator(journey: Journey) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -19,19 +19,12 @@ Features = Callable[[np.ndarray], np.ndarray]
 _BATCH = 256
 
 
-class Judge(Protocol):
-    """What is needed of a conditional GAN to judge samples."""
-
-    @property
-    def discriminator(self) -> Any:
-        """A Keras model from ``[image in [-1, 1], label]`` to logits."""
-
-
-def discriminator_score(gan: Judge) -> Score:
-    """Makes the function that a GAN's discriminator is asked through.
+def discriminator_score(discriminator: Any) -> Score:
+    """Makes the function that a discriminator is asked through.
 
     Args:
-        gan: A `ConditionalGAN`.
+        discriminator: A Keras model from ``[image in [-1, 1], label]`` to logits, such as
+            ``gan.discriminator``.
 
     Returns:
         A function from samples (float32 in [0, 1]) and classes to logits, float64 ``(n,)``; the
@@ -42,7 +35,7 @@ def discriminator_score(gan: Judge) -> Score:
         signed, labels = unit_to_signed(x), y.astype(np.int32)
         parts = [
             np.asarray(
-                gan.discriminator(
+                discriminator(
                     [signed[start : start + _BATCH], labels[start : start + _BATCH]],
                     training=False,
                 ),

@@ -154,7 +154,7 @@ def test_discriminator_rejection_is_calibrated_per_class():
 def test_discriminator_score_is_the_discriminators(gan):
     x, y = RNG.random((300, 8, 8, 1)).astype(np.float32), np.arange(300) % 3
     expected = np.asarray(gan.discriminator([2 * x - 1, y.astype(np.int32)], training=False))
-    found = discriminator_score(gan)(x, y)
+    found = discriminator_score(gan.discriminator)(x, y)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 

@@ -1,0 +1,52 @@
+"""Every filter that the configuration knows runs in a run, and says what it kept."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from keras_ganaccel.config import FILTERS, preset, with_values
+from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.files import save_keras
+from keras_ganaccel.gan.generator import build_generator
+from keras_ganaccel.journey.accelerate import accelerate
+from keras_ganaccel.mixing.pool import read_facts
+from keras_ganaccel.rundir import RunFolder
+
+SMALL = {
+    "gan.steps": 60, "gan.width": 8, "gan.evaluate_every": 60, "pool.size": 32,
+    "teacher.members": ("svm", "convnet"), "teacher.size": "tiny", "teacher.steps": 40,
+    "student.steps": 500,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data():
+    digits = load_digits()
+    rows = np.flatnonzero(digits.target < 3)[:300]
+    return digits.images[rows], digits.target[rows]
+
+
+def test_every_filter_says_what_it_kept(data, tmp_path):
+    chosen = [name for name in FILTERS if name != "confidence_band"]
+    config = with_values(preset(), {**SMALL, "pool.filters": chosen})
+    folder = tmp_path / "run"
+    accelerate(data=data, config=config, out=folder, only=("data", "teacher", "gan", "pool"))
+    assert RunFolder(folder).record("pool")["pools"] == {"gan": "pool"}
+    acceptance = read_facts(folder / "pool").acceptance
+    assert list(acceptance) == chosen
+    # Both judge by the density; neither lets everything pass, nor nothing.
+    for name in ("discriminator", "density_ratio"):
+        assert 0 < np.mean(acceptance[name]) < 1
+
+
+def test_a_discriminator_is_not_judged_by_another_run(data, tmp_path):
+    config = with_values(
+        preset(),
+        {"reuse.generator": str(tmp_path / "generator.keras"), "pool.filters": ["discriminator"]},
+    )
+    network = build_generator(DataSpec(8, 8, 1, tuple("abc")), 8, width=8)
+    save_keras(tmp_path / "generator.keras", network)
+    with pytest.raises(InvalidInputError, match="same training"):
+        accelerate(data=data, config=config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
