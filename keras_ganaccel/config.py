@@ -73,8 +73,7 @@ class GanConfig:
         r2_weight: Weight of the gradient penalty on generated samples.
         penalty_interval: Steps between two evaluations of the penalties.
         augmentation: DiffAugment policies, out of translation, cutout, colour, flip.
-        adaptive_augmentation: Adjust the strength of the augmentation to the overfitting. At full
-            strength it leaks into the generated samples.
+        adaptive_augmentation: Adjust its strength to the overfitting; else it is full, and leaks.
         ema_half_life: Samples after which an old generator weight counts half in the average.
         shared_generator_pass: One generator pass serves both updates.
         precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
@@ -117,9 +116,8 @@ class PoolConfig:
 
     Args:
         size: Samples kept after filtering.
-        filters: Applied in this order: ``"teacher_agreement"``, ``"confidence_band"`` (neither
-            trivial nor hopeless), ``"near_duplicates"`` (of training samples),
-            ``"discriminator"`` (rejection sampling), ``"density_ratio"`` (as in cGAN-KD).
+        filters: Applied in this order, out of `FILTERS`; ``"discriminator"`` is rejection sampling,
+            ``"density_ratio"`` that of cGAN-KD.
         generated_fraction: Share of generated samples in the mixed stream.
         generated_weight: Sample weight of a generated sample (a real one has 1).
     """
