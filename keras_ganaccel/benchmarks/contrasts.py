@@ -17,7 +17,9 @@ from keras_ganaccel.report.style import BLUE, GREY, ORANGE, as_png
 LEAST_SEEDS = 5
 # Of these figures less is better.
 _LESS = ("log_loss", "seconds_to_target", "steps_to_target")
-_SHARES = ("accuracy", "int8_accuracy", "minority_recall", "macro_f1")
+_SHARES = ("accuracy", "int8_accuracy", "minority_recall", "macro_f1", "reached")
+# What a pool costs once, and what it then saves with every training.
+_COST, _SAVED = "pool_seconds", "seconds_to_target"
 
 Row = Mapping[str, str]
 
@@ -37,7 +39,8 @@ def summarize(
         JSON values, per arm: ``arm``, ``seeds``, each figure's mean, ``gains`` by seed (positive
         is better), and ``gain``, ``low``, ``high`` (the 95 % t-interval), None for fewer than two
         pairs. ``recovered`` is the gain as a share of the oracle's, None unless that is beyond
-        doubt.
+        doubt. ``break_even`` is after how many trainings the seconds saved make up for the pool's,
+        None if none are saved or nothing of the kind was measured.
     """
     values = {arm: _by_seed(rows, arm, figures[0]) for arm in arms}
     sign = -1.0 if figures[0] in _LESS else 1.0
@@ -52,11 +55,12 @@ def summarize(
         shared = [] if arm == baseline else sorted(values[arm].keys() & values[baseline].keys())
         gains = [sign * (values[arm][seed] - values[baseline][seed]) for seed in shared]
         entry["gains"] = dict(zip(shared, gains, strict=True))
+        entry["gain"] = float(np.mean(gains)) if gains else None
         test = paired_test(gains) if len(gains) > 1 else None
         entry |= {
-            "gain": float(np.mean(gains)) if gains else None,
             "low": None if test is None else test.low,
             "high": None if test is None else test.high,
+            "break_even": _break_even(entry) if figures[0] == _SAVED else None,
         }
         found.append(entry)
     oracle = next((entry for entry in found if entry["arm"] == "oracle"), None)
@@ -73,9 +77,10 @@ def markdown(summary: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> st
 
     Fewer than five seeds get no interval: nothing is claimed from them.
     """
-    share = figures[0] in _SHARES
+    share, timed = figures[0] in _SHARES, figures[0] == _SAVED
     names = [each.replace("_", " ") for each in figures]
-    header = ["arm", *names, f"paired gain in {names[0]}", "95 % interval", "of the oracle's"]
+    last = "trainings to break even" if timed else "of the oracle's"
+    header = ["arm", *names, f"paired gain in {names[0]}", "95 % interval", last]
     lines = [f"| {' | '.join(header)} |", "| --- " + "| ---: " * (len(header) - 1) + "|"]
     for entry in summary:
         cells = [_figure(name, entry[name]) for name in figures]
@@ -84,7 +89,7 @@ def markdown(summary: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> st
         cells.append(
             f"{_gain(entry['low'], share)} to {_gain(entry['high'], share)}" if claimed else ""
         )
-        cells.append("" if entry["recovered"] is None else f"{100 * entry['recovered']:.0f} %")
+        cells.append(_trainings(entry) if timed else _percent(entry["recovered"]))
         lines.append(f"| {entry['arm']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -123,9 +128,26 @@ def _by_seed(rows: Sequence[Row], arm: str, figure: str) -> dict[int, float]:
     }
 
 
+def _break_even(entry: Mapping[str, Any]) -> float | None:
+    cost, saved = entry.get(_COST), entry["gain"]
+    if cost is None or saved is None:
+        return None
+    return cost / saved if saved > 0 else None
+
+
+def _trainings(entry: Mapping[str, Any]) -> str:
+    if entry["break_even"] is not None:
+        return f"{entry['break_even']:,.0f}"
+    return "" if entry[_COST] is None or entry["gain"] is None else "never"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
 def _figure(name: str, value: float | None) -> str:
     if value is None:
-        return "never"
+        return "" if name == _COST else "never"
     return f"{100 * value:.2f} %" if name in _SHARES else f"{value:,.3g}"
 
 

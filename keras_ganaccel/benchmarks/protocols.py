@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,8 +14,8 @@ from sklearn.metrics import f1_score, recall_score
 from keras_ganaccel.benchmarks.students import Figures, Students, nobody
 from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
 from keras_ganaccel.classifier.members import ask
-from keras_ganaccel.gate.arms import Pool, Recipe, real_samples
-from keras_ganaccel.mixing.coverage import Disagreement
+from keras_ganaccel.gate.arms import Pool, Recipe, Samples, real_samples
+from keras_ganaccel.mixing.coverage import Disagreement, LabelMixing
 from keras_ganaccel.mixing.filters import Filter, TeacherAgreement
 from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.mixing.statistical import PCAGaussian, Smote
@@ -23,6 +24,12 @@ from keras_ganaccel.seeds import derive_seed
 # Drawn for every sample that is kept where the student's doubts choose.
 _CHOICE = 4
 _SHARE_OF_BASELINE = 0.98
+# What the student's doubts choose from, in equal shares.
+_CHOSEN_FROM = {
+    "gan": ("gan", "gan_between"),
+    "pca": ("pca",),
+    "gan_and_pca": ("gan", "gan_between", "gan_early", "pca"),
+}
 
 
 def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
@@ -30,6 +37,11 @@ def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
     return {
         "gan": lambda: GanSource(subject.generator(), seed=seed),
         "gan_early": lambda: GanSource(subject.generator(early=True), seed=seed),
+        "gan_between": lambda: LabelMixing(
+            GanSource(subject.generator(), seed=derive_seed(seed, "between")),
+            subject.spec.num_classes,
+            seed=seed,
+        ),
         "pca": lambda: PCAGaussian.fit(subject.x, subject.y, seed=seed),
         "smote": lambda: Smote.fit(subject.x, subject.y, seed=seed),
     }
@@ -113,7 +125,8 @@ class Distillation:
     def _longer(self) -> Recipe:
         """The recipe with the GAN's seconds as more steps."""
         recipe = self._subject.settings.recipe
-        self._students.train(recipe, self._students.real(recipe))
+        if self._students.step_seconds == 0.0:
+            self._students.train(recipe, self._students.real(recipe))
         more = self._subject.gan_facts["gan_seconds"] / self._students.step_seconds
         return self._subject.with_recipe(steps=recipe.steps + round(more))
 
@@ -128,8 +141,7 @@ class Distillation:
             pool = subject.pool(sources[arm]())
             # Hardly any of the early generator's samples show the class that was asked for.
             return (_unasked(pool) if arm == "gan_early" else pool), None
-        names = {"gan": ("gan_early",), "pca": ("pca",), "gan_and_pca": ("gan_early", "pca")}
-        chosen = names[arm.removesuffix("_disagreement")]
+        chosen = _CHOSEN_FROM[arm.removesuffix("_disagreement")]
         drawn = _CHOICE * size // len(chosen)
         pool = _unasked(_joined(*(subject.pool(sources[name](), drawn) for name in chosen)))
         return pool, Disagreement(
@@ -151,39 +163,50 @@ class TimeToAccuracy:
 
     arms = ("kd", "gan", "gan_filtered", "pca")
     baseline = "kd"
-    figures = ("seconds_to_target", "steps_to_target", "accuracy")
+    figures = ("seconds_to_target", "steps_to_target", "reached", "accuracy", "pool_seconds")
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._students = Students(subject)
-        self._target: float | None = None
 
     def measure(self, arm: str) -> Figures:
-        """Trains the student of an arm and looks when it reaches the target."""
-        subject, students = self._subject, self._students
-        recipe = subject.settings.recipe
+        """Trains the student of an arm and looks when it reaches the target.
+
+        ``pool_seconds`` are all that the pool has cost, its generator's training included.
+        """
+        target = _SHARE_OF_BASELINE * self._baseline[0][-1][1]
         found: Figures = {}
-        if arm == "kd":
-            samples = students.real(recipe)
+        if arm == self.baseline:
+            curve, step_seconds = self._baseline
         else:
-            began = time.perf_counter()
-            pool = subject.pool(_sources(subject)[arm.partition("_")[0]]())
-            keep = TeacherAgreement(subject.teacher) if arm == "gan_filtered" else None
-            samples, found = students.mixed(pool, keep)
-            found["pool_seconds"] = time.perf_counter() - began
-        if self._target is None:
-            curve = students.curve(recipe, students.real(recipe))
-            self._target = _SHARE_OF_BASELINE * curve[-1][1]
-        curve = students.curve(recipe, samples)
-        steps = next((step for step, accuracy in curve if accuracy >= self._target), None)
+            samples, found = self._with_pool(arm)
+            curve = self._students.curve(self._subject.settings.recipe, samples)
+            step_seconds = self._students.step_seconds
+        steps = next((step for step, accuracy in curve if accuracy >= target), None)
         return {
             **found,
-            "target": self._target,
+            "target": target,
+            "reached": float(steps is not None),
             "steps_to_target": steps,
-            "step_seconds": students.step_seconds,
-            "seconds_to_target": None if steps is None else steps * students.step_seconds,
+            "step_seconds": step_seconds,
+            "seconds_to_target": None if steps is None else steps * step_seconds,
             "accuracy": curve[-1][1],
         }
+
+    @functools.cached_property
+    def _baseline(self) -> tuple[list[tuple[int, float]], float]:
+        recipe = self._subject.settings.recipe
+        curve = self._students.curve(recipe, self._students.real(recipe))
+        return curve, self._students.step_seconds
+
+    def _with_pool(self, arm: str) -> tuple[Samples, Figures]:
+        subject, name = self._subject, arm.partition("_")[0]
+        trained = float(subject.gan_facts["gan_seconds"]) if name == "gan" else 0.0
+        began = time.perf_counter()
+        pool = subject.pool(_sources(subject)[name]())
+        keep = TeacherAgreement(subject.teacher) if arm == "gan_filtered" else None
+        samples, found = self._students.mixed(pool, keep)
+        return samples, {**found, "pool_seconds": trained + time.perf_counter() - began}
 
 
 class Imbalance:

@@ -46,7 +46,7 @@ class Students:
         self.subject, self.labels_only = subject, labels_only
         self._trainees: dict[Recipe, Trainee] = {}
         self._real: dict[Recipe, Samples] = {}
-        #: Seconds of a step of the last training, tracing left out.
+        #: Median seconds of a step of the last training, tracing left out.
         self.step_seconds = 0.0
 
     def trainee(self, recipe: Recipe) -> Trainee:
@@ -149,13 +149,14 @@ class _Clock(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seconds, self._steps, self._first = 0.0, 0, 0
+        self._seconds: list[float] = []
+        self._first = 0
         self._began: float | None = None
 
     @property
     def step_seconds(self) -> float:
-        """Seconds of a step, 0 if there was but one execution."""
-        return self._seconds / self._steps if self._steps else 0.0
+        """Median seconds of a step, which pauses do not move; 0 if there was but one execution."""
+        return float(np.median(self._seconds)) if self._seconds else 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Starts the clock."""
@@ -164,8 +165,8 @@ class _Clock(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stops it; the first execution traces and does not count."""
         if self._began is not None and self._first > 0:
-            self._seconds += time.perf_counter() - self._began
-            self._steps += batch - self._first + 1
+            steps = batch - self._first + 1
+            self._seconds.append((time.perf_counter() - self._began) / steps)
 
 
 class _Look(keras.callbacks.Callback):

@@ -63,9 +63,9 @@ class Settings:
     data: str = "digits"
     labels_per_class: int | None = None
     student: tuple[str, str] = ("separable", "tiny")
-    recipe: Recipe = field(default_factory=lambda: Recipe(steps=2500))
-    members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
-    teacher_size: str = "small"
+    recipe: Recipe = field(default_factory=lambda: Recipe(steps=2500, learning_rate=1e-2))
+    members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet", "separable")
+    teacher_size: str = "base"
     teacher_steps: int = 1000
     gan: GanConfig = field(default_factory=GanConfig)
     pool_size: int = 10_000

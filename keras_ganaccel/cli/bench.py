@@ -155,6 +155,11 @@ def evidence(
         list[str] | None, typer.Option("--arm", help="Only this arm; may be repeated.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
+    members: Annotated[
+        list[str] | None, typer.Option("--member", help="Of the teacher; may be repeated.")
+    ] = None,
+    teacher_size: Annotated[str, typer.Option(help="Of its Keras members.")] = "base",
     teacher_steps: Annotated[int, typer.Option(min=1, help="Of its Keras members.")] = 1000,
     pool_size: Annotated[int, typer.Option(min=16, help="Samples of a pool.")] = 10_000,
     search: Annotated[
@@ -180,7 +185,9 @@ def evidence(
         Settings(
             data=data,
             labels_per_class=labels_per_class,
-            recipe=Recipe(steps=steps),
+            recipe=Recipe(steps=steps, learning_rate=learning_rate),
+            members=tuple(members) if members else Settings.members,
+            teacher_size=teacher_size,
             teacher_steps=teacher_steps,
             gan=config.gan,
             pool_size=pool_size,

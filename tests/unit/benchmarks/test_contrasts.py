@@ -51,6 +51,29 @@ def test_sooner_is_a_gain():
     assert found["gan"]["gain"] == 20
 
 
+def timed(seconds, cost):
+    return [
+        {"arm": arm, "seed": str(seed), "seconds_to_target": str(value), "pool_seconds": cost[arm]}
+        for arm, values in seconds.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_a_pool_breaks_even_when_what_it_saves_has_made_up_for_its_making():
+    figures = ("seconds_to_target", "pool_seconds")
+    measured = timed(
+        {"kd": [10, 14], "gan": [8, 12], "pca": [11, 15]}, {"kd": "", "gan": "90", "pca": "1"}
+    )
+    summary = summarize(measured, ("kd", "gan", "pca"), figures, "kd")
+    found = by_arm(summary)
+    assert found["gan"]["break_even"] == pytest.approx(90 / 2)
+    assert found["pca"]["break_even"] is None
+    assert found["kd"]["break_even"] is None
+    lines = markdown(summary, figures).splitlines()
+    assert lines[0].endswith("| trainings to break even |")
+    assert [line.rsplit("|", 2)[1].strip() for line in lines[2:]] == ["", "45", "never"]
+
+
 def test_few_seeds_claim_nothing():
     few = summarize(rows(4, kd=KD, gan=GAN, oracle=ORACLE), ("kd", "gan", "oracle"),
                     ("accuracy",), "kd")  # fmt: skip

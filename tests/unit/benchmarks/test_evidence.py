@@ -66,13 +66,20 @@ def test_another_protocol_or_setting_is_another_cell(tmp_path):
 
 def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
     settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=100)})
-    run_evidence("P3", settings, tmp_path, seeds=[0], arms=("kd",))
-    (row,) = cells(tmp_path)
+    run_evidence("P3", settings, tmp_path, seeds=[0], arms=("pca", "kd", "gan"))
+    pca, row, gan = cells(tmp_path)
     assert 0 < int(row["steps_to_target"]) <= 100
+    assert row["pool_seconds"] == ""
     assert float(row["target"]) == pytest.approx(0.98 * float(row["accuracy"]), rel=1e-4)
     assert float(row["seconds_to_target"]) == pytest.approx(
         int(row["steps_to_target"]) * float(row["step_seconds"]), rel=1e-3
     )
+    assert pca["target"] == gan["target"] == row["target"]
+    with (tmp_path / "seeds.csv").open(newline="") as file:
+        (seed,) = csv.DictReader(file)
+    assert float(gan["pool_seconds"]) > float(seed["gan_seconds"]) > 0
+    for pool in (pca, gan):
+        assert (pool["reached"] == "1") == (pool["steps_to_target"] != "")
 
 
 def test_imbalance_is_measured_on_the_rare_classes(tmp_path):
