@@ -208,7 +208,7 @@ class GateConfig:
     pairs: int = option(5, low=5, high=100)
     steps: int = option(500, low=1)
     confidence: float = option(0.95, low=0.5, high=1, open_low=True, open_high=True)
-    headroom_check: bool = False
+    headroom_check: bool = True
     generate_anyway: bool = False
 
 
@@ -304,6 +304,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "teacher.steps": 150,
             "student.steps": 400,
             "student.transfer_size": 3000,
+            "gate.headroom_check": False,
             "gate.teacher_members": ("svm",),
             "gate.arms": ("gan", "unlabelled"),
             "gate.steps": 100,
@@ -319,7 +320,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "teacher.steps": 4000,
             "student.steps": 12000,
             "student.transfer_size": None,
-            "gate.headroom_check": True,
             "gate.teacher_members": ("svm", "extra_trees", "convnet"),
             "gate.arms": ("gan", "gan_first", "pca_gaussian", "unlabelled"),
             "gate.pairs": 10,

@@ -30,8 +30,10 @@ _STATE = "gate_pairs.json"
 def check_headroom(journey: Journey) -> dict[str, Any]:
     """Asks, before any generator is trained, whether a transfer set could help the student."""
     settings = journey.config.gate
-    if not settings.headroom_check or not _wants_generated(journey):
+    if not settings.headroom_check:
         return {"reason": "not asked for", "skip_generator": False, "notes": []}
+    if not _trains_generator(journey):
+        return {"reason": "no generator to train", "skip_generator": False, "notes": []}
     found = headroom(_student(journey), _teacher_factory(journey), *journey.train, **_gate(journey))
     skip = not found.present and not settings.generate_anyway
     reason = found.finding()
@@ -105,8 +107,10 @@ def _decision(journey: Journey) -> str:
     return (journey.run.record("gate") or {})["ledger"]["decision"]
 
 
-def _wants_generated(journey: Journey) -> bool:
-    return journey.config.gan.enabled or journey.config.reuse.pool is not None
+def _trains_generator(journey: Journey) -> bool:
+    """What is there already costs nothing more: the gate weighs it with or without headroom."""
+    config = journey.config
+    return config.gan.enabled and config.reuse.pool is None and config.reuse.generator is None
 
 
 def _student(journey: Journey) -> Any:
