@@ -1,10 +1,11 @@
 """Runs the notebooks from their sources: `--check` in a scratch folder, `--write` keeps outputs.
 
-Each notebook runs with a fresh kernel in an empty folder, so that none depends on what another one
-or an earlier run left behind.
+Each notebook runs with a fresh kernel in a folder that holds nothing but the published evidence,
+so that none depends on what another one or an earlier run left behind.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """Runs every cell and returns the notebook with its new outputs."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(FOLDER / "evidence", Path(scratch) / "evidence")
         client = NotebookClient(
             notebook,
             timeout=SECONDS,

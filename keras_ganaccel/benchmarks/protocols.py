@@ -24,6 +24,8 @@ from keras_ganaccel.seeds import derive_seed
 # Drawn for every sample that is kept where the student's doubts choose.
 _CHOICE = 4
 _SHARE_OF_BASELINE = 0.98
+# Samples that tell how often the student doubts.
+_CALIBRATION = 2000
 # What the student's doubts choose from, in equal shares.
 _CHOSEN_FROM = {
     "gan": ("gan", "gan_between"),
@@ -104,6 +106,7 @@ class Distillation:
         self._subject = subject
         self._students = Students(subject)
         self._doubting: keras.Model | None = None
+        self._pools: dict[str, Pool] = {}
 
     def measure(self, arm: str) -> Figures:
         """Trains and measures the student of an arm."""
@@ -134,19 +137,27 @@ class Distillation:
         subject = self._subject
         if arm == "oracle":
             return Pool(subject.withheld, np.full(len(subject.withheld), -1)), None
-        sources, size = _sources(subject), subject.settings.pool_size
+        size = subject.settings.pool_size
         if arm == "gan_filtered":
-            return subject.pool(sources["gan"]()), TeacherAgreement(subject.teacher)
+            return self._drawn("gan", size), TeacherAgreement(subject.teacher)
         if not arm.endswith("_disagreement"):
-            pool = subject.pool(sources[arm]())
+            pool = self._drawn(arm, size)
             # Hardly any of the early generator's samples show the class that was asked for.
             return (_unasked(pool) if arm == "gan_early" else pool), None
         chosen = _CHOSEN_FROM[arm.removesuffix("_disagreement")]
-        drawn = _CHOICE * size // len(chosen)
-        pool = _unasked(_joined(*(subject.pool(sources[name](), drawn) for name in chosen)))
-        return pool, Disagreement(
-            self._student_in_doubt(), subject.teacher, pool.x[::_CHOICE], keep=1 / _CHOICE
-        )
+        each = _CHOICE * size // len(chosen)
+        pool = _unasked(_joined(*(self._drawn(name, each) for name in chosen)))
+        # At random: every tenth sample or so would be of one class.
+        few = np.random.default_rng(subject.seed).permutation(len(pool.x))[:_CALIBRATION]
+        student, teacher = self._student_in_doubt(), subject.teacher
+        return pool, Disagreement(student, teacher, pool.x[few], keep=1 / _CHOICE)
+
+    def _drawn(self, name: str, size: int) -> Pool:
+        """A source's first samples, which are the same for all arms: drawn once."""
+        drawn = self._pools.get(name)
+        if drawn is None or len(drawn.y) < size:
+            drawn = self._pools[name] = self._subject.pool(_sources(self._subject)[name](), size)
+        return Pool(drawn.x[:size], drawn.y[:size])
 
     def _student_in_doubt(self) -> keras.Model:
         """The student that was distilled on real samples, whose doubts choose."""

@@ -206,7 +206,10 @@ class LabelMixing:
                 f"{len(embeddings)} in {generator.name!r}. Use a generator of build_generator."
             )
         self._embedding = embeddings[0]
-        self._generator = _from_embedding(generator, self._embedding)
+        network = _from_embedding(generator, self._embedding)
+        self._forward = tf.function(
+            lambda *inputs: network(inputs, training=False), reduce_retracing=True
+        )
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """See `Source.sample`."""
@@ -222,7 +225,7 @@ class LabelMixing:
         parts = []
         for start in range(0, len(labels), _BATCH):
             batch = [rows[start : start + _BATCH] for rows in inputs]
-            parts.append(np.asarray(self._generator(batch, training=False)))
+            parts.append(self._forward(*map(tf.constant, batch)).numpy())
         return signed_to_unit(np.concatenate(parts))
 
     def describe(self) -> dict[str, Any]:
