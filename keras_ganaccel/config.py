@@ -17,15 +17,7 @@ import yaml
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 from keras_ganaccel.files import atomic_open
-from keras_ganaccel.options import hints, option, replaced
-
-AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
-OBJECTIVES = (
-    "relativistic", "non_saturating", "hinge", "least_squares", "wasserstein", "minimax",
-)  # fmt: skip
-FILTERS = (
-    "teacher_agreement", "confidence_band", "near_duplicates", "discriminator", "density_ratio",
-)  # fmt: skip
+from keras_ganaccel.options import ARMS, AUGMENTATIONS, FILTERS, OBJECTIVES, hints, option, replaced
 
 
 @dataclass(frozen=True)
@@ -189,8 +181,9 @@ class GateConfig:
 
     Args:
         arms: What is compared with real data only: ``"gan"`` (the pool mixed in evenly),
-            ``"gan_first"`` (most of it early), ``"pca_gaussian"`` (a pool that costs nothing, as a
-            yardstick), ``"unlabelled"`` (the unlabelled samples, if there are any).
+            ``"gan_first"`` (most of it early), ``"gan_disagreement"`` (what the student doubts, of
+            the pool and of samples between classes), ``"pca_gaussian"`` and ``"pca_disagreement"``
+            (a pool that costs nothing, as a yardstick), ``"unlabelled"`` (if there are any).
         teacher_members: Members of the teacher that is trained for each pair; see
             `TeacherConfig`.
         pairs: Paired seeds and folds.
@@ -201,8 +194,8 @@ class GateConfig:
     """
 
     arms: tuple[str, ...] = option(
-        ("gan", "pca_gaussian", "unlabelled"),
-        choices=("gan", "gan_first", "pca_gaussian", "unlabelled"),
+        ("gan", "gan_disagreement", "pca_gaussian", "pca_disagreement", "unlabelled"),
+        choices=ARMS,
     )
     teacher_members: tuple[str, ...] = ("svm", "extra_trees")
     pairs: int = option(5, low=5, high=100)
@@ -321,7 +314,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "student.steps": 12000,
             "student.transfer_size": None,
             "gate.teacher_members": ("svm", "extra_trees", "convnet"),
-            "gate.arms": ("gan", "gan_first", "pca_gaussian", "unlabelled"),
+            "gate.arms": ARMS,
             "gate.pairs": 10,
             "gate.steps": 4000,
             "compression.steps": 4000,

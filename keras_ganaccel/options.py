@@ -12,6 +12,17 @@ from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, nearest
 
+AUGMENTATIONS = ("translation", "cutout", "colour", "flip")
+OBJECTIVES = (
+    "relativistic", "non_saturating", "hinge", "least_squares", "wasserstein", "minimax",
+)  # fmt: skip
+FILTERS = (
+    "teacher_agreement", "confidence_band", "near_duplicates", "discriminator", "density_ratio",
+)  # fmt: skip
+ARMS = (
+    "gan", "gan_first", "gan_disagreement", "pca_gaussian", "pca_disagreement", "unlabelled",
+)  # fmt: skip
+
 
 def option(
     default: Any,

@@ -14,8 +14,9 @@ from sklearn.metrics import f1_score, recall_score
 from keras_ganaccel.benchmarks.students import Figures, Students, nobody
 from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
 from keras_ganaccel.classifier.members import ask
-from keras_ganaccel.gate.arms import Pool, Recipe, Samples, real_samples
-from keras_ganaccel.mixing.coverage import Disagreement, LabelMixing
+from keras_ganaccel.gate.arms import Recipe, Samples, real_samples
+from keras_ganaccel.gate.pools import Pool, joined, most_doubted, unasked
+from keras_ganaccel.mixing.coverage import LabelMixing
 from keras_ganaccel.mixing.filters import Filter, TeacherAgreement
 from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.mixing.statistical import PCAGaussian, Smote
@@ -24,8 +25,6 @@ from keras_ganaccel.seeds import derive_seed
 # Drawn for every sample that is kept where the student's doubts choose.
 _CHOICE = 4
 _SHARE_OF_BASELINE = 0.98
-# Samples that tell how often the student doubts.
-_CALIBRATION = 2000
 # What the student's doubts choose from, in equal shares.
 _CHOSEN_FROM = {
     "gan": ("gan", "gan_between"),
@@ -47,17 +46,6 @@ def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
         "pca": lambda: PCAGaussian.fit(subject.x, subject.y, seed=seed),
         "smote": lambda: Smote.fit(subject.x, subject.y, seed=seed),
     }
-
-
-def _unasked(pool: Pool) -> Pool:
-    """The pool without the classes that were asked for: its labels are the teacher's alone."""
-    return Pool(pool.x, np.full(len(pool.x), -1))
-
-
-def _joined(*pools: Pool) -> Pool:
-    return Pool(
-        np.concatenate([each.x for each in pools]), np.concatenate([each.y for each in pools])
-    )
 
 
 class Augmentation:
@@ -143,14 +131,12 @@ class Distillation:
         if not arm.endswith("_disagreement"):
             pool = self._drawn(arm, size)
             # Hardly any of the early generator's samples show the class that was asked for.
-            return (_unasked(pool) if arm == "gan_early" else pool), None
+            return (unasked(pool) if arm == "gan_early" else pool), None
         chosen = _CHOSEN_FROM[arm.removesuffix("_disagreement")]
         each = _CHOICE * size // len(chosen)
-        pool = _unasked(_joined(*(self._drawn(name, each) for name in chosen)))
-        # At random: every tenth sample or so would be of one class.
-        few = np.random.default_rng(subject.seed).permutation(len(pool.x))[:_CALIBRATION]
+        pool = joined(*(self._drawn(name, each) for name in chosen))
         student, teacher = self._student_in_doubt(), subject.teacher
-        return pool, Disagreement(student, teacher, pool.x[few], keep=1 / _CHOICE)
+        return most_doubted(pool, teacher, student, 1 / _CHOICE, subject.seed), None
 
     def _drawn(self, name: str, size: int) -> Pool:
         """A source's first samples, which are the same for all arms: drawn once."""

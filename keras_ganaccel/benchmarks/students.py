@@ -16,13 +16,13 @@ from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 from keras_ganaccel.gate.arms import (
     Arm,
-    Pool,
     Recipe,
     Samples,
     filtered,
     mixed_samples,
     real_samples,
 )
+from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
 from keras_ganaccel.gate.trainee import Trainee
 from keras_ganaccel.mixing.filters import Filter

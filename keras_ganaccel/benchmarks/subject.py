@@ -25,7 +25,8 @@ from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import Watchdog
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
-from keras_ganaccel.gate.arms import Pool, Recipe
+from keras_ganaccel.gate.arms import Recipe
+from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
 from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.seeds import derive_seed

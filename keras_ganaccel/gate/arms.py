@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.gate.pools import Pool, without_held_out
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -54,32 +54,6 @@ class Recipe:
     transfer_size: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Samples beside the real ones.
-
-    Args:
-        x: float32 ``(n, height, width, channels)`` in [0, 1].
-        y: The classes that they were made for, integers ``(n,)``; -1 for none.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-
-    def __post_init__(self) -> None:
-        if len(self.x) != len(self.y) or len(self.x) == 0:
-            raise InvalidInputError(
-                "A pool needs as many labels as samples, at least one. "
-                f"Received: {len(self.x)} samples and {len(self.y)} labels. Mark none by -1."
-            )
-
-    def digest(self) -> str:
-        """A short checksum of the content."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.x).tobytes())
-        digest.update(np.ascontiguousarray(self.y).tobytes())
-        return digest.hexdigest()[:16]
-
-
 class _Mask(Protocol):
     def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray: ...
 
@@ -99,6 +73,8 @@ class Arm:
         learnt_from_labels: Whether the source of a given (not fitted) pool has seen all labels,
             the held-out ones of each pair too; see `without_held_out`.
         generated_weight: Sample weight of the pool's samples.
+        doubted: Keep this share of the pool, in (0, 1]: what a student that was distilled on real
+            samples sees otherwise than its teacher; see `most_doubted`. None keeps all.
         seconds: What making the pool has cost, with its generator's training.
 
     Raises:
@@ -112,9 +88,14 @@ class Arm:
     filter: Callable[[Any], _Mask] | None = None
     learnt_from_labels: bool = True
     generated_weight: float = 1.0
+    doubted: float | None = None
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.doubted is not None and not 0.0 < self.doubted <= 1.0:
+            raise InvalidInputError(
+                f"`doubted` must be in (0, 1]. Received: {self.doubted}. Pass None to keep all."
+            )
         if not 0.0 <= self.generated_fraction < 1.0:
             raise InvalidInputError(
                 f"`generated_fraction` must be in [0, 1). Received: {self.generated_fraction}. "
@@ -136,7 +117,8 @@ class Arm:
         """Identifies the arm in a state file: name, settings and, if given, the pool's content."""
         pool = self.pool.digest() if isinstance(self.pool, Pool) else repr(self.pool is None)
         settings = (self.name, self.generated_fraction, self.schedule, self.generated_weight)
-        text = repr((*settings, self.learnt_from_labels, self.filter is None, pool))
+        doubted = () if self.doubted is None else (self.doubted,)
+        text = repr((*settings, self.learnt_from_labels, self.filter is None, pool, *doubted))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -289,31 +271,6 @@ def filtered(arm: Arm, pool: Pool, teacher: Any) -> Pool:
     return _kept(pool, arm.filter(teacher).mask(pool.x, pool.y), arm)
 
 
-def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
-    """How far a teacher sees the classes in a pool that its samples were made for.
-
-    Args:
-        pool: Samples, before any filter.
-        teacher: Whom to ask.
-        most: Samples to ask about, evenly spaced.
-
-    Returns:
-        Cohen's kappa: 1 for full agreement, about 0 for what chance gives, whatever the classes'
-        shares; None for a pool without labels.
-    """
-    labelled = np.flatnonzero(np.asarray(pool.y) >= 0)
-    if len(labelled) == 0:
-        return None
-    rows = labelled[np.linspace(0, len(labelled) - 1, min(most, len(labelled))).astype(int)]
-    probabilities = ask(teacher, np.asarray(pool.x[rows], np.float32))
-    asked, seen = np.asarray(pool.y)[rows], probabilities.argmax(axis=1)
-    classes = np.arange(probabilities.shape[1])[:, None]
-    chance = float(np.sum((asked == classes).mean(axis=1) * (seen == classes).mean(axis=1)))
-    if chance > 1.0 - 1e-9:
-        return 1.0
-    return float((np.mean(asked == seen) - chance) / (1.0 - chance))
-
-
 def _kept(pool: Pool, mask: np.ndarray, arm: Arm) -> Pool:
     mask = np.asarray(mask, bool)
     if not mask.any():
@@ -343,38 +300,6 @@ def generated_places(fraction: float, schedule: str, count: int) -> np.ndarray:
     # Rounding keeps sums of shares such as 0.1 from falling short of a whole number.
     reached = np.floor(np.round(np.cumsum(shares), 9))
     return np.diff(reached, prepend=0.0) > 0.0
-
-
-def without_held_out(
-    pool: Pool, training: np.ndarray, held_out: np.ndarray, chunk: int = 1024
-) -> np.ndarray:
-    """Which of a pool's samples are nearer to a training sample than to any held-out one.
-
-    A generator that was trained on all labels has seen the ones that a pair holds out, and may
-    have memorised them; its samples near them would carry their labels over. Training it anew for
-    each pair would be exact and costs too much. Leaving out whatever lies nearest to a held-out
-    sample errs on the safe side: the pool then says nothing just where the pair is measured.
-
-    Args:
-        pool: The samples.
-        training: Images of the training part.
-        held_out: Images that are held out.
-        chunk: Samples compared at a time.
-
-    Returns:
-        bool ``(len(pool.x),)``: True to keep.
-    """
-    kept = np.empty(len(pool.x), bool)
-    for start in range(0, len(pool.x), chunk):
-        part = pool.x[start : start + chunk]
-        nearest_kept = _squared_distances(part, training).min(axis=1)
-        kept[start : start + chunk] = nearest_kept <= _squared_distances(part, held_out).min(axis=1)
-    return kept
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-    return (a * a).sum(axis=1)[:, None] - 2.0 * a @ b.T + (b * b).sum(axis=1)[None]
 
 
 def _endless_rows(rows: int, count: int, seed: int) -> np.ndarray:

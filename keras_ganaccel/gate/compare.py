@@ -24,11 +24,11 @@ from keras_ganaccel.gate.arms import (
     Recipe,
     Samples,
     arm_pool,
-    class_agreement,
     filtered,
     mixed_samples,
     real_samples,
 )
+from keras_ganaccel.gate.pools import class_agreement, most_doubted
 from keras_ganaccel.gate.statistics import calibrated_log_loss
 from keras_ganaccel.gate.trainee import Trainee
 from keras_ganaccel.seeds import derive_seed
@@ -235,15 +235,22 @@ class PairedComparison:
         pool = arm_pool(arm, x, y, seed, held_out=self.x[shared.held_out])
         agreement = class_agreement(pool, shared.teacher)
         pool = filtered(arm, pool, shared.teacher)
+        if arm.doubted is not None:
+            self._fit(shared.real, pair, False)
+            student = self._trainee.probabilities
+            pool = most_doubted(pool, shared.teacher, student, arm.doubted, seed)
         return mixed_samples(shared.real, arm, pool, shared.teacher, seed), agreement
 
     def _trained(self, samples: Samples, shared: _Pair, pair: int, labels_only: bool) -> Score:
         begun = time.perf_counter()
+        self._fit(samples, pair, labels_only)
+        logits = self._trainee.logits(self.x[shared.held_out])
+        return self._score(logits, shared, time.perf_counter() - begun)
+
+    def _fit(self, samples: Samples, pair: int, labels_only: bool) -> None:
         seed = derive_seed(self.seed, "gate", "weights", pair) if self._reinitialize else None
         self._trainee.reset(seed)
         self._trainee.train(samples, labels_only=labels_only)
-        logits = self._trainee.logits(self.x[shared.held_out])
-        return self._score(logits, shared, time.perf_counter() - begun)
 
     def _measured_teacher(self, shared: _Pair) -> Score:
         logits = probability_logits(ask(shared.teacher, self.x[shared.held_out]))

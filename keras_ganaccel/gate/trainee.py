@@ -97,6 +97,10 @@ class Trainee:
         """The student's logits, float32 ``(n, classes)``, in inference mode."""
         return batched(self._forward, x)
 
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """The student's probabilities, float32 ``(n, classes)``: it can be asked like a teacher."""
+        return tf.nn.softmax(self.logits(x)).numpy()
+
     def _stream(self, samples: Samples, labels_only: bool) -> Any:
         def stream(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
             rows = samples.rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.files import save_keras
-from keras_ganaccel.gate.arms import Arm, Pool, Recipe, Samples, mixed_samples, real_samples
+from keras_ganaccel.gate.arms import (
+    Arm,
+    Recipe,
+    Samples,
+    arm_pool,
+    filtered,
+    mixed_samples,
+    real_samples,
+)
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.headroom import headroom
+from keras_ganaccel.gate.pools import Pool, joined, most_doubted
 from keras_ganaccel.gate.trainee import Trainee
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
@@ -25,6 +35,8 @@ from keras_ganaccel.mixing.plan import class_targets, spread_labels
 from keras_ganaccel.mixing.sources import make_source
 
 _STATE = "gate_pairs.json"
+# Of a pool that the student's doubts choose from.
+_KEPT = 0.25
 
 
 def check_headroom(journey: Journey) -> dict[str, Any]:
@@ -95,12 +107,22 @@ def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> S
     decision = _decision(journey)
     if decision != "real_only":
         arm = _arms(journey)[decision]
-        pool = arm.pool if isinstance(arm.pool, Pool) else arm.pool(x, y, seed)  # type: ignore[misc]
-        if arm.filter is not None:
-            kept = arm.filter(teacher).mask(pool.x, pool.y)
-            pool = Pool(pool.x[kept], pool.y[kept])
+        pool = filtered(arm, arm_pool(arm, x, y, seed), teacher)
+        if arm.doubted is not None:
+            pool = most_doubted(pool, teacher, _student_in_doubt(journey), arm.doubted, seed)
         samples = mixed_samples(samples, arm, pool, teacher, seed)
     return samples
+
+
+def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
+    """A student that has learnt from real samples, for as long as those of the gate."""
+    x, y = journey.train
+    recipe = _recipe(journey, journey.config.gate.steps)
+    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    seed = journey.seed("student", "doubt")
+    trainee = Trainee(_student(journey), recipe, from_logits=journey.config.model.from_logits)
+    trainee.train(real_samples(teacher, x, y, journey.data.spec.num_classes, recipe, seed))
+    return trainee.probabilities
 
 
 def _decision(journey: Journey) -> str:
@@ -171,25 +193,30 @@ def _arms(journey: Journey) -> dict[str, Arm]:
     """The candidates beside real data only, by name."""
     config = journey.config
     fraction, weight = config.pool.generated_fraction, config.pool.generated_weight
-    arms = []
-    pools = (journey.run.record("pool") or {}).get("pools", {})
+    folders = (journey.run.record("pool") or {}).get("pools", {})
+    pools = {name: _read_pool(journey.run.path / folder) for name, folder in folders.items()}
     seconds = ((journey.run.record("gan") or {}).get("ledger") or {}).get("seconds") or 0.0
-    for name, folder in pools.items():
-        pool = _read_pool(journey.run.path / folder)
-        for schedule, ending in (("constant", ""), ("generated_first", "_first")):
-            arms.append(
-                Arm(
-                    name + ending,
-                    pool,
-                    fraction,
-                    schedule=schedule,
-                    filter=TeacherAgreement if config.pool.filters else None,
-                    generated_weight=weight,
-                    seconds=seconds,
-                )
-            )
+    arms = []
     if pools:
-        arms.append(_cheap_arm(journey, fraction, weight))
+        even = Arm(
+            "gan",
+            pools["gan"],
+            fraction,
+            filter=TeacherAgreement if config.pool.filters else None,
+            generated_weight=weight,
+            seconds=seconds,
+        )
+        cheap = Arm("pca_gaussian", _cheap_pool(journey), fraction, generated_weight=weight)
+        doubtful = dataclasses.replace(
+            even, name="gan_disagreement", pool=joined(*pools.values()), filter=None, doubted=_KEPT
+        )
+        arms += [
+            even,
+            dataclasses.replace(even, name="gan_first", schedule="generated_first"),
+            doubtful,
+            cheap,
+            dataclasses.replace(cheap, name="pca_disagreement", doubted=_KEPT),
+        ]
     unlabelled = journey.data.unlabelled_unit()
     if unlabelled is not None:
         nameless = np.full(len(unlabelled), -1, np.int64)
@@ -199,7 +226,7 @@ def _arms(journey: Journey) -> dict[str, Arm]:
     return {arm.name: arm for arm in arms if arm.name in config.gate.arms}
 
 
-def _cheap_arm(journey: Journey, fraction: float, weight: float) -> Arm:
+def _cheap_pool(journey: Journey) -> Callable[[np.ndarray, np.ndarray, int], Pool]:
     """A pool that costs nothing: a GAN that does not beat it has not earned its time."""
     size, classes = journey.config.pool.size, journey.data.spec.num_classes
 
@@ -208,7 +235,7 @@ def _cheap_arm(journey: Journey, fraction: float, weight: float) -> Arm:
         source = make_source("pca_gaussian", x=x, y=y, seed=seed)
         return Pool(source.sample(labels, 0), labels)
 
-    return Arm("pca_gaussian", make, fraction, generated_weight=weight)
+    return make
 
 
 def _read_pool(folder: Path) -> Pool:

@@ -24,6 +24,7 @@ from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.measure import balanced_samples, measure_generator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
+from keras_ganaccel.mixing.coverage import LabelMixing
 from keras_ganaccel.mixing.filters import ConfidenceBand, Filter, NearDuplicates, TeacherAgreement
 from keras_ganaccel.mixing.pool import PoolFacts, write_pool
 from keras_ganaccel.mixing.rejection import (
@@ -139,7 +140,11 @@ def make_pool(journey: Journey) -> dict[str, Any]:
     except RunFailedError as failure:
         # A generator that the filters reject is a finding, not the end of the run.
         return {"pools": {}, "notes": [f"The pool was given up. {failure}"]}
-    return {"pools": {"gan": "pool"}, "notes": _acceptance_notes(facts)}
+    pools = {"gan": "pool"}
+    if "gan_disagreement" in config.gate.arms and config.reuse.generator is None:
+        pools["gan_between"] = "pool_between"
+        _write_pool_between(journey, source, teacher)
+    return {"pools": pools, "notes": _acceptance_notes(facts)}
 
 
 def _acceptance_notes(facts: PoolFacts) -> list[str]:
@@ -167,6 +172,20 @@ def _write_pool(journey: Journey, source: Source, teacher: Ensemble) -> PoolFact
         settings.size,
         num_classes=journey.data.spec.num_classes,
         filters=[available[each]() for each in settings.filters],
+        teacher=teacher,
+        seed=journey.seed("pool", "classes"),
+        progress=journey.progress.advance,
+    )
+
+
+def _write_pool_between(journey: Journey, source: GanSource, teacher: Ensemble) -> None:
+    """Samples between classes, for the student's doubts to choose from."""
+    classes = journey.data.spec.num_classes
+    write_pool(
+        journey.run.path / "pool_between",
+        LabelMixing(source, classes, seed=journey.seed("pool", "between")),
+        journey.config.pool.size,
+        num_classes=classes,
         teacher=teacher,
         seed=journey.seed("pool", "classes"),
         progress=journey.progress.advance,

@@ -6,16 +6,14 @@ from sklearn.neighbors import NearestNeighbors
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gate.arms import (
     Arm,
-    Pool,
     Recipe,
     arm_pool,
-    class_agreement,
     filtered,
     generated_places,
     mixed_samples,
     real_samples,
-    without_held_out,
 )
+from keras_ganaccel.gate.pools import Pool, class_agreement, most_doubted, without_held_out
 
 RECIPE = Recipe(steps=20, batch_size=8, augmentation=())
 
@@ -158,3 +156,41 @@ def test_pools_without_a_label_per_sample_are_refused(random):
     for count in (0, 2):
         with pytest.raises(InvalidInputError):
             Pool(_images(random, count), np.zeros(3 if count else 0))
+
+
+def test_what_a_student_doubts_is_left_of_a_pool_without_its_classes():
+    x = np.random.default_rng(0).random((4000, 2, 2, 1)).astype(np.float32)
+    pool = Pool(x, np.zeros(4000, np.int64))
+    bright = x.mean(axis=(1, 2, 3)) > 0.5
+
+    def student(images):
+        told = np.full((len(images), 2), [0.9, 0.1], np.float32)
+        told[images.mean(axis=(1, 2, 3)) > 0.5] = [0.5, 0.5]
+        return told
+
+    def teacher(images):
+        return np.full((len(images), 2), [0.9, 0.1], np.float32)
+
+    left = most_doubted(pool, teacher, student, 0.2, 3)
+    assert len(left.x) == pytest.approx(800, rel=0.15)
+    assert np.all(left.x.mean(axis=(1, 2, 3)) > 0.5)
+    assert bright.sum() > 1500
+    assert np.all(left.y == -1)
+    again = most_doubted(pool, teacher, student, 0.2, 3)
+    np.testing.assert_array_equal(left.x, again.x)
+
+
+def test_a_student_without_doubts_takes_the_pool_whole():
+    pool = Pool(np.random.default_rng(0).random((50, 2, 2, 1)).astype(np.float32), np.zeros(50))
+
+    def sure(images):
+        return np.full((len(images), 2), [0.9, 0.1], np.float32)
+
+    assert len(most_doubted(pool, sure, sure, 0.2, 0).x) == 50
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_the_doubted_share_is_a_share(share):
+    pool = Pool(np.zeros((4, 2, 2, 1), np.float32), np.zeros(4))
+    with pytest.raises(InvalidInputError, match="doubted"):
+        Arm("a", pool, 0.5, doubted=share)

@@ -5,9 +5,10 @@ import pytest
 
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.data.spec import DataSpec
-from keras_ganaccel.gate.arms import Arm, Pool, Recipe
+from keras_ganaccel.gate.arms import Arm, Recipe
 from keras_ganaccel.gate.compare import PairedComparison, num_folds, paired_rows
 from keras_ganaccel.gate.decide import utility_gate
+from keras_ganaccel.gate.pools import Pool
 
 RECIPE = Recipe(steps=6, batch_size=8, augmentation=("shift",), transfer_size=40)
 
@@ -130,3 +131,29 @@ def test_a_state_file_of_another_comparison_is_not_believed(student, larger_digi
         {"reinitialize": True},
     ):
         assert not comparison(**changes)._results
+
+
+def test_a_pairs_own_student_doubts_after_it_has_learnt_from_real_samples(
+    student, larger_digit, monkeypatch
+):
+    asked = []
+
+    def most_doubted(pool, teacher, doubting, keep, seed):
+        training, _ = paired_rows(larger_digit.y, len(asked), 5, seed=0)
+        seen = doubting(larger_digit.x[training]).argmax(axis=1)
+        asked.append((teacher, keep, np.mean(seen == larger_digit.y[training])))
+        return Pool(pool.x[:20], pool.y[:20])
+
+    monkeypatch.setattr("keras_ganaccel.gate.compare.most_doubted", most_doubted)
+    comparison = PairedComparison(
+        student, lambda x, y, seed: larger_digit.teacher, larger_digit.x, larger_digit.y,
+        num_classes=2, recipe=Recipe(steps=200, learning_rate=1e-2, augmentation=()),
+        pairs=5, seed=0, reinitialize=True,
+    )  # fmt: skip
+    pool = Pool(larger_digit.withheld, np.full(2000, -1))
+    arm = Arm("doubted", pool, 0.5, doubted=0.25, learnt_from_labels=False)
+    scores = [comparison.arm_score(arm, pair) for pair in range(2)]
+    assert [(teacher, keep) for teacher, keep, _ in asked] == [(larger_digit.teacher, 0.25)] * 2
+    # It was trained, and each pair begins anew.
+    assert min(accuracy for _, _, accuracy in asked) > 0.65
+    assert scores[0].accuracy != scores[1].accuracy

@@ -6,10 +6,11 @@ import pytest
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import Arm, Pool, Recipe
+from keras_ganaccel.gate.arms import Arm, Recipe
 from keras_ganaccel.gate.compare import Score
 from keras_ganaccel.gate.decide import ArmResult, broken, choose, surviving, utility_gate
 from keras_ganaccel.gate.headroom import headroom
+from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import PairedTest
 
 RECIPE = Recipe(steps=200, batch_size=64, learning_rate=1e-2, augmentation=())

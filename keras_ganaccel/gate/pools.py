@@ -1,0 +1,141 @@
+"""Pools: what may be streamed beside the real samples, and which of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.mixing.coverage import Disagreement
+
+logger = logging.getLogger(__name__)
+
+# Samples that tell how far a student differs from its teacher.
+_CALIBRATION = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Samples beside the real ones.
+
+    Args:
+        x: float32 ``(n, height, width, channels)`` in [0, 1].
+        y: The classes that they were made for, integers ``(n,)``; -1 for none.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y) or len(self.x) == 0:
+            raise InvalidInputError(
+                "A pool needs as many labels as samples, at least one. "
+                f"Received: {len(self.x)} samples and {len(self.y)} labels. Mark none by -1."
+            )
+
+    def digest(self) -> str:
+        """A short checksum of the content."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.x).tobytes())
+        digest.update(np.ascontiguousarray(self.y).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def most_doubted(pool: Pool, teacher: Any, student: Any, keep: float, seed: int) -> Pool:
+    """Leaves the samples on which a student and its teacher differ, the more the likelier.
+
+    A sample near the labels tells a student what it knows already. What is left carries no class:
+    the samples that were made for one and show another are the most instructive, and the teacher
+    names them.
+
+    Args:
+        pool: The samples.
+        teacher: Whom the student learns from.
+        student: One that has learnt from the real samples; see `Disagreement`.
+        keep: The share to leave, in (0, 1].
+        seed: Of the choice.
+
+    Returns:
+        About that share of the pool, without its classes.
+    """
+    # At random: a regular choice may fall on one class.
+    few = np.random.default_rng(seed).permutation(len(pool.x))[:_CALIBRATION]
+    doubts = Disagreement(student, teacher, pool.x[few], keep=keep, seed=seed)
+    kept = doubts.mask(pool.x, pool.y)
+    if not kept.any():
+        logger.warning("The student doubts no sample of the pool, which is used whole.")
+        kept[:] = True
+    return unasked(Pool(pool.x[kept], pool.y[kept]))
+
+
+def unasked(pool: Pool) -> Pool:
+    """The pool without the classes that were asked for: its labels are the teacher's alone."""
+    return Pool(pool.x, np.full(len(pool.x), -1))
+
+
+def joined(*pools: Pool) -> Pool:
+    """The samples of several pools as one."""
+    return Pool(
+        np.concatenate([each.x for each in pools]), np.concatenate([each.y for each in pools])
+    )
+
+
+def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
+    """How far a teacher sees the classes in a pool that its samples were made for.
+
+    Args:
+        pool: Samples, before any filter.
+        teacher: Whom to ask.
+        most: Samples to ask about, evenly spaced.
+
+    Returns:
+        Cohen's kappa: 1 for full agreement, about 0 for what chance gives, whatever the classes'
+        shares; None for a pool without labels.
+    """
+    labelled = np.flatnonzero(np.asarray(pool.y) >= 0)
+    if len(labelled) == 0:
+        return None
+    rows = labelled[np.linspace(0, len(labelled) - 1, min(most, len(labelled))).astype(int)]
+    probabilities = ask(teacher, np.asarray(pool.x[rows], np.float32))
+    asked, seen = np.asarray(pool.y)[rows], probabilities.argmax(axis=1)
+    classes = np.arange(probabilities.shape[1])[:, None]
+    chance = float(np.sum((asked == classes).mean(axis=1) * (seen == classes).mean(axis=1)))
+    if chance > 1.0 - 1e-9:
+        return 1.0
+    return float((np.mean(asked == seen) - chance) / (1.0 - chance))
+
+
+def without_held_out(
+    pool: Pool, training: np.ndarray, held_out: np.ndarray, chunk: int = 1024
+) -> np.ndarray:
+    """Which of a pool's samples are nearer to a training sample than to any held-out one.
+
+    A generator that was trained on all labels has seen the ones that a pair holds out, and may
+    have memorised them; its samples near them would carry their labels over. Training it anew for
+    each pair would be exact and costs too much. Leaving out whatever lies nearest to a held-out
+    sample errs on the safe side: the pool then says nothing just where the pair is measured.
+
+    Args:
+        pool: The samples.
+        training: Images of the training part.
+        held_out: Images that are held out.
+        chunk: Samples compared at a time.
+
+    Returns:
+        bool ``(len(pool.x),)``: True to keep.
+    """
+    kept = np.empty(len(pool.x), bool)
+    for start in range(0, len(pool.x), chunk):
+        part = pool.x[start : start + chunk]
+        nearest_kept = _squared_distances(part, training).min(axis=1)
+        kept[start : start + chunk] = nearest_kept <= _squared_distances(part, held_out).min(axis=1)
+    return kept
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    return (a * a).sum(axis=1)[:, None] - 2.0 * a @ b.T + (b * b).sum(axis=1)[None]

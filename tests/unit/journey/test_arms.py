@@ -1,0 +1,73 @@
+"""The arms of a run: which pools they draw on, and what the chosen one trains the student with."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from keras_ganaccel.config import preset, with_values
+from keras_ganaccel.journey import choose
+from keras_ganaccel.journey.accelerate import accelerate
+from keras_ganaccel.mixing.pool import read_facts
+from keras_ganaccel.rundir import RunFolder
+
+SMALL = {
+    "gan.steps": 20, "gan.width": 8, "gan.evaluate_every": 20, "pool.size": 200,
+    "pool.filters": (), "teacher.members": ("svm", "mlp"), "teacher.size": "tiny",
+    "teacher.steps": 20, "gate.teacher_members": ("svm",),
+    "gate.steps": 40, "gate.headroom_check": False, "student.steps": 60,
+    "student.architecture": "mlp", "student.transfer_size": 300,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data():
+    digits = load_digits()
+    rows = np.flatnonzero(digits.target < 3)[:120]
+    return digits.images[rows], digits.target[rows]
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("arms") / "run"
+    accelerate(
+        data=data,
+        config=with_values(preset(), SMALL),
+        out=folder,
+        only=("data", "teacher", "headroom", "gan", "pool", "gate"),
+    )
+    return RunFolder(folder)
+
+
+def test_a_run_compares_what_the_student_doubts(finished):
+    arms = {arm["name"]: arm for arm in finished.record("gate")["ledger"]["arms"]}
+    assert set(arms) == {
+        "real_only", "gan", "gan_disagreement", "pca_gaussian", "pca_disagreement"
+    }  # fmt: skip
+    for arm in arms.values():
+        assert len(arm["validation_accuracy"]) >= 2
+    between = read_facts(finished.path / "pool_between")
+    assert between.source["source"] == "label_mixing"
+    assert between.class_counts == read_facts(finished.path / "pool").class_counts
+
+
+@pytest.mark.parametrize(("decision", "pools"), [("gan_disagreement", 400), ("gan", 200)])
+def test_the_student_learns_from_what_was_chosen(finished, data, monkeypatch, decision, pools):
+    drawn = []
+    mixed = choose.mixed_samples
+
+    def watched(real, arm, pool, teacher, seed):
+        drawn.append((arm.name, len(arm.pool.x), len(pool.x), np.unique(pool.y).tolist()))
+        return mixed(real, arm, pool, teacher, seed)
+
+    monkeypatch.setattr(choose, "mixed_samples", watched)
+    gate = finished.record("gate")
+    finished.finish("gate", {**gate, "ledger": {**gate["ledger"], "decision": decision}})
+    accelerate(data=data, resume=finished.path, only=("student",))
+    (finished.checkpoints / "student.json").unlink()
+    ((name, candidates, left, classes),) = drawn
+    assert (name, candidates) == (decision, pools)
+    if decision == "gan":
+        assert (left, classes) == (200, [0, 1, 2])
+    else:
+        assert 0.1 * pools < left < 0.5 * pools
+        assert classes == [-1]
