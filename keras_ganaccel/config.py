@@ -193,10 +193,7 @@ class GateConfig:
         generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
     """
 
-    arms: tuple[str, ...] = option(
-        ("gan", "gan_disagreement", "pca_gaussian", "pca_disagreement", "unlabelled"),
-        choices=ARMS,
-    )
+    arms: tuple[str, ...] = option(("gan", "pca_gaussian", "unlabelled"), choices=ARMS)
     teacher_members: tuple[str, ...] = ("svm", "extra_trees")
     pairs: int = option(5, low=5, high=100)
     steps: int = option(500, low=1)

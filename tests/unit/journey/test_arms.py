@@ -8,13 +8,14 @@ from keras_ganaccel.config import preset, with_values
 from keras_ganaccel.journey import choose
 from keras_ganaccel.journey.accelerate import accelerate
 from keras_ganaccel.mixing.pool import read_facts
+from keras_ganaccel.options import ARMS
 from keras_ganaccel.rundir import RunFolder
 
 SMALL = {
     "gan.steps": 20, "gan.width": 8, "gan.evaluate_every": 20, "pool.size": 200,
     "pool.filters": (), "teacher.members": ("svm", "mlp"), "teacher.size": "tiny",
     "teacher.steps": 20, "gate.teacher_members": ("svm",),
-    "gate.steps": 40, "gate.headroom_check": False, "student.steps": 60,
+    "gate.arms": ARMS, "gate.steps": 40, "gate.headroom_check": False, "student.steps": 60,
     "student.architecture": "mlp", "student.transfer_size": 300,
 }  # fmt: skip
 
@@ -41,7 +42,7 @@ def finished(data, tmp_path_factory):
 def test_a_run_compares_what_the_student_doubts(finished):
     arms = {arm["name"]: arm for arm in finished.record("gate")["ledger"]["arms"]}
     assert set(arms) == {
-        "real_only", "gan", "gan_disagreement", "pca_gaussian", "pca_disagreement"
+        "real_only", "gan", "gan_first", "gan_disagreement", "pca_gaussian", "pca_disagreement"
     }  # fmt: skip
     for arm in arms.values():
         assert len(arm["validation_accuracy"]) >= 2
