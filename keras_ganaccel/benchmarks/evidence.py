@@ -63,7 +63,7 @@ def run_evidence(
         name += "-withheld"
     for seed in seeds:
         missing = [arm for arm in chosen if cells.find(**where, arm=arm, seed=seed) is None]
-        if not missing:
+        if not missing and subjects.find(**where, seed=seed) is not None:
             continue
         folder = out / "work" / f"{name}-{where['settings']}"
         subject = Subject(settings, seed, folder / str(seed))

@@ -49,6 +49,12 @@ def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
     assert (tmp_path / "P2-digits-10.md").is_file()
     assert (tmp_path / "P2-digits-10.png").is_file()
 
+    # Killed before the last file was written, it is made good.
+    (tmp_path / "seeds.csv").unlink()
+    assert run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms) == summary
+    with (tmp_path / "seeds.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [seed]
+
     monkeypatch.setattr("keras_ganaccel.benchmarks.evidence.Subject", lambda *_: 1 / 0)
     assert run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms) == summary
 
