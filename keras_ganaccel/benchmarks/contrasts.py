@@ -75,15 +75,16 @@ def summarize(
 def markdown(summary: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> str:
     """The summary as a table: shares in percent, gains in points, with their intervals.
 
-    Fewer than five seeds get no interval: nothing is claimed from them.
+    Fewer than five pairs get no interval: nothing is claimed from them. Means of arms that were
+    measured on other seeds cannot be compared; their paired gains can.
     """
     share, timed = figures[0] in _SHARES, figures[0] == _SAVED
     names = [each.replace("_", " ") for each in figures]
     last = "trainings to break even" if timed else "of the oracle's"
-    header = ["arm", *names, f"paired gain in {names[0]}", "95 % interval", last]
+    header = ["arm", "seeds", *names, f"paired gain in {names[0]}", "95 % interval", last]
     lines = [f"| {' | '.join(header)} |", "| --- " + "| ---: " * (len(header) - 1) + "|"]
     for entry in summary:
-        cells = [_figure(name, entry[name]) for name in figures]
+        cells = [str(len(entry["seeds"])), *(_figure(name, entry[name]) for name in figures)]
         claimed = entry["low"] is not None and len(entry["gains"]) >= LEAST_SEEDS
         cells.append("" if entry["gain"] is None else _gain(entry["gain"], share))
         cells.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from keras_ganaccel.benchmarks.protocols import PROTOCOLS
 from keras_ganaccel.benchmarks.subject import Settings, Subject
 from keras_ganaccel.files import atomic_open, write_json
 
-_WHERE = ("protocol", "data", "labels_per_class", "reported_on", "settings")
+_WHERE = ("protocol", "data", "labels_per_class", "student", "reported_on", "settings")
 _REPORTED_ON = {"P3": "validation"}
 
 
@@ -54,20 +54,20 @@ def run_evidence(
         "protocol": protocol,
         "data": Path(settings.data).stem,
         "labels_per_class": settings.labels_per_class or "all",
+        "student": "-".join(settings.student),
         "reported_on": settings.report_on,
-        "settings": hashlib.sha256(repr(settings).encode()).hexdigest()[:8],
+        "settings": _digest(settings),
     }
     chosen = tuple(arms or kind.arms)
-    name = f"{protocol}-{where['data']}-{where['labels_per_class']}"
+    name = f"{protocol}-{where['data']}-{where['labels_per_class']}-{where['student']}"
     if settings.report_on == "withheld":
         name += "-withheld"
     for seed in seeds:
         missing = [arm for arm in chosen if cells.find(**where, arm=arm, seed=seed) is None]
         if not missing and subjects.find(**where, seed=seed) is not None:
             continue
-        folder = out / "work" / f"{name}-{where['settings']}"
-        subject = Subject(settings, seed, folder / str(seed))
-        write_json(folder / "settings.json", asdict(settings))
+        subject = Subject(settings, seed, out / "work" / _digest(settings.shared()) / str(seed))
+        write_json(subject.folder.parent / "settings.json", settings.shared())
         trained = kind(subject)
         for arm in missing:
             figures = trained.measure(arm)
@@ -81,3 +81,7 @@ def run_evidence(
         file.write(markdown(summary, kind.figures))
     plot(out / f"{name}.png", summary, kind.figures[0], f"{name}: over {kind.baseline}")
     return summary
+
+
+def _digest(settings: Any) -> str:
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]

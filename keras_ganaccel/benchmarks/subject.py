@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,13 @@ class Settings:
     fraction: float = 0.5
     report_on: str = "test"
     rare: bool = False
+
+    def shared(self) -> dict[str, Any]:
+        """What teacher and generator depend on: all students that share it share these, too."""
+        names = ("data", "labels_per_class", "members", "teacher_size", "teacher_steps", "gan",
+                 "report_on", "rare")  # fmt: skip
+        values = asdict(self)
+        return {name: values[name] for name in names} | {"augmentation": self.recipe.augmentation}
 
 
 class Subject:

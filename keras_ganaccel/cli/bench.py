@@ -154,6 +154,9 @@ def evidence(
     arms: Annotated[
         list[str] | None, typer.Option("--arm", help="Only this arm; may be repeated.")
     ] = None,
+    student: Annotated[
+        str, typer.Option(metavar="ARCHITECTURE-SIZE", help="Such as separable-tiny or mlp-tiny.")
+    ] = "separable-tiny",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
     members: Annotated[
@@ -175,16 +178,20 @@ def evidence(
     from keras_ganaccel.benchmarks.evidence import run_evidence
     from keras_ganaccel.benchmarks.protocols import PROTOCOLS
     from keras_ganaccel.benchmarks.subject import Settings
+    from keras_ganaccel.classifier.build import SIZES, architectures
     from keras_ganaccel.gate.arms import Recipe
 
     _check_known("--protocol", protocol, PROTOCOLS)
     for given in arms or ():
         _check_known("--arm", given, PROTOCOLS[protocol].arms)
+    architecture, _, size = student.rpartition("-")
+    _check_known("--student", student, [f"{a}-{s}" for a in architectures() for s in SIZES])
     summary = run_evidence(
         protocol,
         Settings(
             data=data,
             labels_per_class=labels_per_class,
+            student=(architecture, size),
             recipe=Recipe(steps=steps, learning_rate=learning_rate),
             members=tuple(members) if members else Settings.members,
             teacher_size=teacher_size,

@@ -46,8 +46,8 @@ def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
     assert float(seed["gan_seconds"]) > 0
     assert int(seed["student_parameters"]) <= 10_000
     assert 0.5 < float(seed["teacher_accuracy"]) <= 1
-    assert (tmp_path / "P2-digits-10.md").is_file()
-    assert (tmp_path / "P2-digits-10.png").is_file()
+    assert (tmp_path / "P2-digits-10-separable-tiny.md").is_file()
+    assert (tmp_path / "P2-digits-10-separable-tiny.png").is_file()
 
     # Killed before the last file was written, it is made good.
     (tmp_path / "seeds.csv").unlink()
@@ -68,6 +68,18 @@ def test_another_protocol_or_setting_is_another_cell(tmp_path):
     assert [row["arm"] for row in cells(tmp_path)] == ["shift_mixup", "pca", "shift_mixup", "kd"]
     with (tmp_path / "seeds.csv").open(newline="") as file:
         assert not any(row.get("gan_seconds") for row in csv.DictReader(file))
+
+
+def test_students_share_teacher_and_generator(tmp_path):
+    run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=("kd", "gan"))
+    (shared,) = (tmp_path / "work").iterdir()
+    made = {file: file.stat().st_mtime_ns for file in (shared / "0").iterdir()}
+    smaller = Settings(**{**vars(SMALL), "student": ("mlp", "tiny")})
+    run_evidence("P2", smaller, tmp_path, seeds=[0], arms=("kd", "gan"))
+    assert [row["student"] for row in cells(tmp_path)] == ["separable-tiny"] * 2 + ["mlp-tiny"] * 2
+    assert list((tmp_path / "work").iterdir()) == [shared]
+    assert {file: file.stat().st_mtime_ns for file in (shared / "0").iterdir()} == made
+    assert (tmp_path / "P2-digits-10-mlp-tiny.png").is_file()
 
 
 def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
@@ -133,6 +145,7 @@ def test_nothing_can_be_searched_on_where_every_label_is_used(tmp_path):
         (["--protocol", "P5"], "P1"),
         (["--protocol", "P2", "--arm", "gna"], "gan"),
         (["--protocol", "P2", "--set", "gan.widht=8"], "gan.width"),
+        (["--protocol", "P2", "--student", "mlp-tyni"], "mlp-tiny"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words, said, capfd, tmp_path):
