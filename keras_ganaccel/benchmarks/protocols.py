@@ -16,6 +16,7 @@ from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.gate.arms import Recipe, Samples, real_samples
 from keras_ganaccel.gate.pools import Pool, joined, most_doubted, unasked
+from keras_ganaccel.gate.trainee import Trainee
 from keras_ganaccel.mixing.coverage import LabelMixing
 from keras_ganaccel.mixing.filters import Filter, TeacherAgreement
 from keras_ganaccel.mixing.sources import GanSource, Source
@@ -78,7 +79,7 @@ class Augmentation:
                 keep,
                 "generated_first" if way == "filtered_first" else "constant",
             )
-        return {**found, **students.measured(students.train(recipe, samples))}
+        return {**found, **students.averaged(recipe, samples)}
 
 
 class Distillation:
@@ -109,9 +110,8 @@ class Distillation:
             samples = students.real(recipe)
         else:
             samples, found = students.mixed(*self._pool(arm))
-        labels_only = arm.startswith("labels")
-        trained = students.train(recipe, samples, labels_only=labels_only)
-        return {**found, "step_seconds": students.step_seconds, **students.measured(trained)}
+        figures = students.averaged(recipe, samples, labels_only=arm.startswith("labels"))
+        return {**found, "step_seconds": students.step_seconds, **figures}
 
     def _longer(self) -> Recipe:
         """The recipe with the GAN's seconds as more steps."""
@@ -234,16 +234,16 @@ class Imbalance:
             per_class = len(subject.y) / (classes * self._counts)
             weights = (targets["label"] @ per_class).astype(np.float32)
             samples = replace(samples, arrays=(images, targets, weights))
-        trained = self._students.train(recipe, samples)
-        seen = trained.logits(subject.test[0]).argmax(axis=1)
-        recalls = recall_score(
-            subject.test[1], seen, labels=np.arange(classes), average=None, zero_division=0.0
-        )
+        return {**found, **self._students.averaged(recipe, samples, look=self._of_rare_classes)}
+
+    def _of_rare_classes(self, trained: Trainee) -> Figures:
+        x, y = self._subject.test
+        seen = trained.logits(x).argmax(axis=1)
+        classes = np.arange(self._subject.spec.num_classes)
+        recalls = recall_score(y, seen, labels=classes, average=None, zero_division=0.0)
         return {
-            **found,
-            **self._students.measured(trained),
             "minority_recall": float(recalls[self.minority].mean()),
-            "macro_f1": float(f1_score(subject.test[1], seen, average="macro")),
+            "macro_f1": float(f1_score(y, seen, average="macro")),
         }
 
     def _balanced(self, arm: str) -> tuple[np.ndarray, np.ndarray, Figures]:

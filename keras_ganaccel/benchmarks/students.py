@@ -105,17 +105,34 @@ class Students:
         recipe: Recipe,
         samples: Samples,
         *,
+        turn: int = 0,
         labels_only: bool | None = None,
         callbacks: tuple[keras.callbacks.Callback, ...] = (),
     ) -> Trainee:
-        """Trains a student from its first weights."""
+        """Trains a student from its first weights, or, in a later turn, from that turn's."""
         trainee = self.trainee(recipe)
-        trainee.reset()
+        trainee.reset(derive_seed(self.subject.seed, "student", turn) if turn else None)
         clock = _Clock()
         only = self.labels_only if labels_only is None else labels_only
         trainee.train(samples, labels_only=only, callbacks=(clock, *callbacks))
         self.step_seconds = clock.step_seconds
         return trainee
+
+    def averaged(
+        self,
+        recipe: Recipe,
+        samples: Samples,
+        *,
+        labels_only: bool | None = None,
+        look: Callable[[Trainee], Figures] = lambda trainee: {},
+    ) -> Figures:
+        """Means of what `measured` and `look` say of the cell's students."""
+        found = []
+        for turn in range(self.subject.settings.students):
+            trained = self.train(recipe, samples, turn=turn, labels_only=labels_only)
+            found.append({**self.measured(trained), **look(trained)})
+        means = {key: float(np.mean([each[key] for each in found])) for key in found[0]}
+        return {**means, "int8_bytes": round(means["int8_bytes"])}
 
     def measured(self, trainee: Trainee) -> Figures:
         """A student's figures on what is reported on; int8 is measured on the exported file."""
@@ -138,10 +155,14 @@ class Students:
         }
 
     def curve(self, recipe: Recipe, samples: Samples) -> list[tuple[int, float]]:
-        """Trains a student; returns steps and accuracy on what is reported on, on the way."""
-        look = _Look(self.trainee(recipe), *self.subject.test, recipe.steps)
-        self.train(recipe, samples, callbacks=(look,))
-        return look.curve
+        """Steps, and the accuracy of the cell's students there on what is reported on: the mean."""
+        curves = []
+        for turn in range(self.subject.settings.students):
+            look = _Look(self.trainee(recipe), *self.subject.test, recipe.steps)
+            self.train(recipe, samples, turn=turn, callbacks=(look,))
+            curves.append(look.curve)
+        steps, accuracies = np.array(curves).mean(axis=0).T
+        return list(zip(steps.astype(int).tolist(), accuracies.tolist(), strict=True))
 
 
 class _Clock(keras.callbacks.Callback):

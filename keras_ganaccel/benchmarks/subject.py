@@ -48,6 +48,8 @@ class Settings:
         data: See `load_data`.
         labels_per_class: See `load_data`; validation included.
         student: Architecture and size, see `build_classifier`.
+        students: Trained per cell, each from other first weights. Their figures are averaged: the
+            luck of one training hides a gain of a point.
         recipe: How each student is trained.
         members: The teacher's, see `build_teacher`.
         teacher_size: Of its Keras members.
@@ -64,6 +66,7 @@ class Settings:
     data: str = "digits"
     labels_per_class: int | None = None
     student: tuple[str, str] = ("separable", "tiny")
+    students: int = 1
     recipe: Recipe = field(default_factory=lambda: Recipe(steps=2500, learning_rate=1e-2))
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet", "separable")
     teacher_size: str = "base"
@@ -213,6 +216,7 @@ class Subject:
         found: dict[str, Any] = {
             "labels": len(self.y),
             "withheld": len(self.withheld),
+            "students": self.settings.students,
             "student_parameters": self.new_student().count_params(),
         }
         if self._teacher_path.exists():

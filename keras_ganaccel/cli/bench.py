@@ -157,6 +157,9 @@ def evidence(
     student: Annotated[
         str, typer.Option(metavar="ARCHITECTURE-SIZE", help="Such as separable-tiny or mlp-tiny.")
     ] = "separable-tiny",
+    students: Annotated[
+        int, typer.Option(min=1, help="Trained per cell; their figures are averaged.")
+    ] = 1,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
     members: Annotated[
@@ -192,6 +195,7 @@ def evidence(
             data=data,
             labels_per_class=labels_per_class,
             student=(architecture, size),
+            students=students,
             recipe=Recipe(steps=steps, learning_rate=learning_rate),
             members=tuple(members) if members else Settings.members,
             teacher_size=teacher_size,

@@ -8,6 +8,7 @@ import pytest
 from keras_ganaccel.benchmarks.evidence import run_evidence
 from keras_ganaccel.benchmarks.gan import withheld_rows
 from keras_ganaccel.benchmarks.protocols import PROTOCOLS
+from keras_ganaccel.benchmarks.students import Students
 from keras_ganaccel.benchmarks.subject import Settings, Subject
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import GanConfig
@@ -80,6 +81,26 @@ def test_students_share_teacher_and_generator(tmp_path):
     assert list((tmp_path / "work").iterdir()) == [shared]
     assert {file: file.stat().st_mtime_ns for file in (shared / "0").iterdir()} == made
     assert (tmp_path / "P2-digits-10-mlp-tiny.png").is_file()
+
+
+def test_a_cell_is_the_mean_of_its_students(tmp_path):
+    settings = Settings(**{**vars(SMALL), "students": 3})
+    run_evidence("P2", settings, tmp_path / "three", seeds=[0], arms=("kd",))
+    run_evidence("P2", SMALL, tmp_path / "one", seeds=[0], arms=("kd",))
+    students = Students(Subject(settings, 0, next((tmp_path / "three" / "work").iterdir()) / "0"))
+    samples = students.real(settings.recipe)
+    alone = [
+        students.measured(students.train(settings.recipe, samples, turn=turn)) for turn in range(3)
+    ]
+    (three,), (one,) = cells(tmp_path / "three"), cells(tmp_path / "one")
+    for figure in ("accuracy", "int8_accuracy", "log_loss"):
+        values = [each[figure] for each in alone]
+        assert len(set(values)) > 1
+        assert float(three[figure]) == pytest.approx(np.mean(values), rel=1e-4)
+        assert float(one[figure]) == pytest.approx(values[0], rel=1e-4)
+    steps, accuracies = zip(*students.curve(settings.recipe, samples), strict=True)
+    assert steps[-1] == settings.recipe.steps
+    assert accuracies[-1] == pytest.approx(float(three["accuracy"]), rel=1e-4)
 
 
 def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
