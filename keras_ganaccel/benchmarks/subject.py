@@ -54,6 +54,7 @@ class Settings:
         members: The teacher's, see `build_teacher`.
         teacher_size: Of its Keras members.
         teacher_steps: Of its Keras members.
+        teacher_augmentation: Of its Keras members' samples.
         gan: The generator and its training.
         pool_size: Samples that a pool is drawn from or filtered to.
         fraction: Share of a pool in the stream.
@@ -71,6 +72,7 @@ class Settings:
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet", "separable")
     teacher_size: str = "base"
     teacher_steps: int = 1000
+    teacher_augmentation: tuple[str, ...] = ("shift", "mixup")
     gan: GanConfig = field(default_factory=GanConfig)
     pool_size: int = 10_000
     fraction: float = 0.5
@@ -79,10 +81,10 @@ class Settings:
 
     def shared(self) -> dict[str, Any]:
         """What teacher and generator depend on: all students that share it share these, too."""
-        names = ("data", "labels_per_class", "members", "teacher_size", "teacher_steps", "gan",
-                 "report_on", "rare")  # fmt: skip
+        names = ("data", "labels_per_class", "members", "teacher_size", "teacher_steps",
+                 "teacher_augmentation", "gan", "report_on", "rare")  # fmt: skip
         values = asdict(self)
-        return {name: values[name] for name in names} | {"augmentation": self.recipe.augmentation}
+        return {name: values[name] for name in names}
 
 
 class Subject:
@@ -151,7 +153,7 @@ class Subject:
                 members=settings.members,
                 size=settings.teacher_size,
                 steps=settings.teacher_steps,
-                augmentation=settings.recipe.augmentation,
+                augmentation=settings.teacher_augmentation,
                 seed=derive_seed(self.seed, "teacher"),
             )
             made.save(path)

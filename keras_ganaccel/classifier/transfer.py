@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ def transfer_set(
 
     Asking about augmented images beats reusing the answers for the originals, most of all where
     images are mixed ("a good teacher is patient and consistent", Beyer et al., arXiv
-    2106.05237); asking once leaves a training step that costs the student alone. If the policies
-    mix images, every other sample is left unmixed.
+    2106.05237); asking once leaves a training step that costs the student alone. A third of the
+    samples is moved and mixed, a third only moved (shift, flip, cutout), a third only mixed: a
+    small student that saw no image in its place would spend itself on places.
 
     Args:
         teacher: Whom to ask; see `members.ask`.
@@ -63,19 +65,22 @@ def transfer_set(
         many = min(_MOST_SAMPLES, _MOST_BYTES // x[0].nbytes) if policies else 0
         size = max(len(x), many)
     size = size if most is None else min(size, most)
-    unmixed = tuple(policy for policy in policies if policy not in _MIXING)
+    moving = tuple(policy for policy in policies if policy not in _MIXING)
+    mixing = tuple(policy for policy in policies if policy in _MIXING)
+    ways = (policies, moving, mixing)
     # Every sample equally often, up to one.
     rows = np.random.default_rng(seed).permuted(np.arange(size) % len(x))
     one_hot = np.eye(num_classes, dtype=np.float32)
     one_hot = np.concatenate([one_hot, np.zeros_like(one_hot[:1])])
     images = np.empty((size, *x.shape[1:]), np.float32)
     labels = np.empty((size, num_classes), np.float32)
-    for index, start in enumerate(range(0, size, _CHUNK)):
-        chosen = rows[start : start + _CHUNK]
-        images[start : start + _CHUNK], labels[start : start + _CHUNK] = _augmented(
+    edges = np.linspace(0, size, 1 + len(ways) * -(-size // _CHUNK)).astype(int)
+    for index, (start, stop) in enumerate(itertools.pairwise(edges)):
+        chosen = rows[start:stop]
+        images[start:stop], labels[start:stop] = _augmented(
             x[chosen].astype(np.float32, copy=False),
             one_hot[np.asarray(y)[chosen]],
-            unmixed if index % 2 == 0 else policies,
+            ways[index % len(ways)],
             (seed, index),
         )
     logits = probability_logits(ask(teacher, images))

@@ -162,6 +162,9 @@ def evidence(
     ] = 1,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
+    augmentation: Annotated[
+        str, typer.Option(metavar="POLICY,...", help="Of the student's samples; or none.")
+    ] = "shift,mixup",
     members: Annotated[
         list[str] | None, typer.Option("--member", help="Of the teacher; may be repeated.")
     ] = None,
@@ -196,7 +199,11 @@ def evidence(
             labels_per_class=labels_per_class,
             student=(architecture, size),
             students=students,
-            recipe=Recipe(steps=steps, learning_rate=learning_rate),
+            recipe=Recipe(
+                steps=steps,
+                learning_rate=learning_rate,
+                augmentation=_policies(augmentation),
+            ),
             members=tuple(members) if members else Settings.members,
             teacher_size=teacher_size,
             teacher_steps=teacher_steps,
@@ -218,6 +225,13 @@ def _cell(figure: str, value: float) -> str:
     if figure in ("accuracy", "drop", "sparsity"):
         return f"{100 * value:.2f} %"
     return f"{value:.3f}" if figure.startswith("latency") else f"{value:,.0f}"
+
+
+def _policies(given: str) -> tuple[str, ...]:
+    """What stands between commas; nothing for `none`."""
+    from keras_ganaccel.classifier.augment import check_policies
+
+    return () if given == "none" else check_policies(given.split(","))
 
 
 def _check_known(option: str, given: str, known: Iterable[str]) -> None:

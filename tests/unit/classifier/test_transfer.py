@@ -33,11 +33,23 @@ def test_the_teacher_is_asked_about_the_augmented_images():
     )
     np.testing.assert_allclose(np.exp(targets["teacher_logits"]), _teacher(images), atol=1e-6)
     np.testing.assert_allclose(targets["label"].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_third_is_moved_and_mixed_a_third_moved_and_a_third_mixed():
+    x, y = _samples(400)
+    images, targets = transfer_set(
+        _teacher, x, y, num_classes=2, size=3000, augmentation=("shift", "mixup"), seed=1
+    )
     mixed = targets["label"].max(axis=1) < 1
-    # Every other chunk of 1,024 is mixed; half of the mixed pairs have two classes.
-    assert not mixed[:1024].any()
-    assert 0.3 < mixed[1024:2048].mean() < 0.7
-    assert not mixed[2048:].any()
+    # Half of the mixed pairs have two classes.
+    assert mixed.mean() == pytest.approx(0.5 * 2 / 3, abs=0.03)
+    known = {image.tobytes() for image in x}
+    still = np.array([image.tobytes() in known for image in images])
+    # One shift in nine is none.
+    assert still.mean() == pytest.approx(1 / 3 / 9, abs=0.015)
+    few, _ = transfer_set(_teacher, x, y, num_classes=2, size=300, augmentation=("shift",), seed=1)
+    still = np.array([image.tobytes() in known for image in few])
+    assert still.mean() == pytest.approx(1 / 3 + 2 / 3 / 9, abs=0.06)
 
 
 def test_samples_come_equally_often_and_by_seed():
