@@ -170,7 +170,7 @@ class StudentConfig:
     temperature: float = option(2.0, low=0, high=100, open_low=True)
     alpha: float = option(0.2, low=0, high=1)
     augmentation: tuple[str, ...] = option(
-        ("shift", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
+        ("shift", "cutout", "mixup"), choices=("shift", "flip", "cutout", "mixup", "cutmix")
     )
     transfer_size: int | None = option(10_000, low=1)
 

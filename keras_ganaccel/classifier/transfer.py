@@ -27,7 +27,7 @@ def transfer_set(
     *,
     num_classes: int,
     size: int | None = None,
-    augmentation: Sequence[str] = ("shift", "mixup"),
+    augmentation: Sequence[str] = ("shift", "cutout", "mixup"),
     seed: int = 0,
     most: int | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -164,7 +164,7 @@ def evidence(
     learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
     augmentation: Annotated[
         str, typer.Option(metavar="POLICY,...", help="Of the student's samples; or none.")
-    ] = "shift,mixup",
+    ] = "shift,cutout,mixup",
     members: Annotated[
         list[str] | None, typer.Option("--member", help="Of the teacher; may be repeated.")
     ] = None,

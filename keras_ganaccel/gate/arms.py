@@ -50,7 +50,7 @@ class Recipe:
     alpha: float = 0.2
     loss: str = "hinton"
     label_smoothing: float = 0.0
-    augmentation: tuple[str, ...] = ("shift", "mixup")
+    augmentation: tuple[str, ...] = ("shift", "cutout", "mixup")
     transfer_size: int | None = None
 
 
