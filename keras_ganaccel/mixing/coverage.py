@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.members import ask, teacher_function
+from keras_ganaccel.classifier.members import answer_function, teacher_function
 from keras_ganaccel.classifier.outputs import EPSILON
 from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
@@ -64,7 +64,8 @@ class Disagreement:
     ) -> None:
         if not 0 < keep <= 1:
             raise InvalidInputError(f"`keep` must be in (0, 1]. Received: {keep!r}. Try 0.25.")
-        self._student, self._teacher, self._x, self._keep = student, teacher, x, keep
+        self._student, self._teacher = answer_function(student), answer_function(teacher)
+        self._x, self._keep = x, keep
         self._seed = derive_seed(seed, "disagreement")
         self.refresh()
 
@@ -78,7 +79,7 @@ class Disagreement:
         return content_uniforms(self._seed, x) * self.scale < self._scores(x)
 
     def _scores(self, x: np.ndarray) -> np.ndarray:
-        return disagreement(ask(self._teacher, x), ask(self._student, x))
+        return disagreement(self._teacher(x), self._student(x))
 
 
 class OptimizedLatents:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.classifier.members import answer_function
 from keras_ganaccel.errors import InvalidInputError
 
 
@@ -94,11 +94,12 @@ class TeacherAgreement:
     name = "teacher_agreement"
 
     def __init__(self, teacher: Any, *, min_confidence: float = 0.0) -> None:
-        self.teacher, self.min_confidence = teacher, _share(min_confidence, "min_confidence")
+        self._answer = answer_function(teacher)
+        self.min_confidence = _share(min_confidence, "min_confidence")
 
     def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """See `Filter.mask`."""
-        probabilities = ask(self.teacher, x)
+        probabilities = self._answer(x)
         agreed = probabilities.argmax(axis=1) == y
         return agreed & (probabilities[np.arange(len(y)), y] >= self.min_confidence)
 
@@ -117,7 +118,8 @@ class ConfidenceBand:
     name = "confidence_band"
 
     def __init__(self, teacher: Any, *, low: float = 0.4, high: float = 0.99) -> None:
-        self.teacher, self.low, self.high = teacher, _share(low, "low"), _share(high, "high")
+        self._answer = answer_function(teacher)
+        self.low, self.high = _share(low, "low"), _share(high, "high")
         if low > high:
             raise InvalidInputError(
                 f"`low` must not exceed `high`. Received: {low} and {high}. Swap them."
@@ -126,7 +128,7 @@ class ConfidenceBand:
     def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """See `Filter.mask`."""
         del y
-        confidence = ask(self.teacher, x).max(axis=1)
+        confidence = self._answer(x).max(axis=1)
         return (confidence >= self.low) & (confidence <= self.high)
 
 

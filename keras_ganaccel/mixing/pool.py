@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.classifier.members import ask, check_teacher
+from keras_ganaccel.classifier.members import answer_function, check_teacher
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.files import sha256, write_json
@@ -207,15 +207,16 @@ class _ShardWriter:
         chunk: int,
         max_attempts: int,
     ) -> None:
-        self._folder, self._source, self._chain, self._teacher = folder, source, chain, teacher
+        self._folder, self._source, self._chain = folder, source, chain
+        self._answer = None if teacher is None else answer_function(teacher)
         self._chunk, self._max_attempts = chunk, max_attempts
 
     def write(self, number: int, wanted: np.ndarray, index: int) -> dict[str, Any]:
         """Writes the shard whose samples have the classes `wanted`, from candidate `index` on."""
         x, index = self._collect(wanted, index)
         logits = None
-        if self._teacher is not None:
-            logits = probability_logits(ask(self._teacher, x))
+        if self._answer is not None:
+            logits = probability_logits(self._answer(x))
         path = self._folder / f"shard-{number:05d}.tfrecord"
         write_shard(path, x, wanted, logits)
         return {

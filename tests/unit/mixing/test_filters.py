@@ -58,6 +58,29 @@ def test_teachers_of_every_kind(clouds):
         assert (TeacherAgreement(teacher).mask(x, y) == expected).all()
 
 
+def test_a_keras_teacher_is_traced_once_for_all_chunks():
+    import keras
+
+    traces = []
+
+    class Sure(keras.layers.Layer):
+        def call(self, x):
+            traces.append(1)
+            pixel = keras.ops.reshape(x, (-1, 1))
+            return keras.ops.concatenate([1 - pixel, pixel], axis=1)
+
+    inputs = keras.Input((1, 1, 1))
+    model = keras.Model(inputs, Sure()(inputs))
+    x, y = numbers(100), np.zeros(100, int)
+    filters = (TeacherAgreement(model), ConfidenceBand(model), Disagreement(model, sure_of, x))
+    for one in filters:
+        one.mask(x, y)
+        traces.clear()
+        for _ in range(3):
+            one.mask(x, y)
+        assert not traces
+
+
 def test_confidence_band():
     x = numbers(100)
     confidence = np.maximum(x.ravel(), 1 - x.ravel())
