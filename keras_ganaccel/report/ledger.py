@@ -25,6 +25,8 @@ STAGES = (
     "student_int8",
     "student_pruned_int8",
 )
+# The interval of fewer says nothing.
+_TELLING_PAIRS = 5
 _TOP = {"schema", "data", "seed", "gan", "gate", "stages"}
 _DATA = {"name", "modality", "classes", "train", "validation", "test", "duplicates_removed"}
 _GAN = {
@@ -205,10 +207,16 @@ def _gate_findings(gate: Mapping[str, Any], gan: Mapping[str, Any] | None) -> It
         )
     elif rivals:
         best = max(rivals, key=lambda arm: arm["gain"])
+        pairs = len(best["validation_accuracy"])
+        found = f"{100 * best['gain']:+.2f} points on {pairs} validation pairs"
+        told = (
+            f"stood at {found} and was given up"
+            if pairs < _TELLING_PAIRS
+            else f"gained {found} (95 % interval {_interval(best)})"
+        )
         yield (
             f"Generated data did not help for certain: the best arm with it, {best['name']}, "
-            f"gained {100 * best['gain']:+.2f} points on {gate['pairs']} validation pairs "
-            f"(95 % interval {_interval(best)}), so the student was trained on real data only."
+            f"{told}, so the student was trained on real data only."
         )
     else:
         yield "No generated data were compared; the student was trained on real data only."

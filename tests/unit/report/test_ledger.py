@@ -103,6 +103,12 @@ def test_it_never_claims_a_gain_that_was_not_found(values):
     assert "-1.00 to +1.20" in text
     assert "costs 1.0 points of accuracy" in text
 
+    given_up = {**arm("gan", -0.02, [-0.4, 0.3]), "validation_accuracy": [0.9] * 3}
+    values["gate"]["arms"][1] = given_up
+    text = " ".join(Ledger(values).findings())
+    assert "gan, stood at -2.00 points on 3 validation pairs and was given up" in text
+    assert "+30.00" not in text
+
     values["gate"].update(decision="gan", generated_fraction=0.5)
     values["gate"]["arms"][1] = arm("gan", 0.02, [0.01, 0.03])
     text = " ".join(Ledger(values).findings())
