@@ -52,9 +52,9 @@ def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
 class Augmentation:
     """P1: a student on labels alone, with augmentation and with pools."""
 
-    arms = ("real", "shift", "shift_cutout", "shift_mixup", "gan", "gan_filtered",
+    arms = ("real", "shift", "shift_cutout", "shift_mixup", "augmented", "gan", "gan_filtered",
             "gan_filtered_first", "pca", "smote")  # fmt: skip
-    baseline = "shift_mixup"
+    baseline = "augmented"
     figures = ("accuracy", "int8_accuracy", "log_loss")
 
     def __init__(self, subject: Subject) -> None:
@@ -66,10 +66,15 @@ class Augmentation:
         subject, students = self._subject, self._students
         recipe = subject.settings.recipe
         found: Figures = {}
-        policies = {"real": (), "shift": ("shift",), "shift_cutout": ("shift", "cutout")}
-        if arm in policies or arm == self.baseline:
-            if arm in policies:
-                recipe = subject.with_recipe(augmentation=policies[arm])
+        policies = {
+            "real": (),
+            "shift": ("shift",),
+            "shift_cutout": ("shift", "cutout"),
+            "shift_mixup": ("shift", "mixup"),
+            self.baseline: recipe.augmentation,
+        }
+        if arm in policies:
+            recipe = subject.with_recipe(augmentation=policies[arm])
             samples = students.real(recipe)
         else:
             name, _, way = arm.partition("_")

@@ -61,12 +61,12 @@ def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
 
 
 def test_another_protocol_or_setting_is_another_cell(tmp_path):
-    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("shift_mixup", "pca"))
-    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("shift_mixup",))
+    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("augmented", "pca"))
+    run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("augmented",))
     longer = Settings(**{**vars(SMALL), "recipe": Recipe(steps=220)})
-    run_evidence("P1", longer, tmp_path, seeds=[0], arms=("shift_mixup",))
+    run_evidence("P1", longer, tmp_path, seeds=[0], arms=("augmented",))
     run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=("kd",))
-    assert [row["arm"] for row in cells(tmp_path)] == ["shift_mixup", "pca", "shift_mixup", "kd"]
+    assert [row["arm"] for row in cells(tmp_path)] == ["augmented", "pca", "augmented", "kd"]
     with (tmp_path / "seeds.csv").open(newline="") as file:
         assert not any(row.get("gan_seconds") for row in csv.DictReader(file))
 
