@@ -174,16 +174,15 @@ class TimeToAccuracy:
     def measure(self, arm: str) -> Figures:
         """Trains the student of an arm and looks when it reaches the target.
 
-        ``pool_seconds`` are all that the pool has cost, its generator's training included.
+        ``pool_seconds`` are all that the pool has cost, its generator's training included. A step
+        counts as the baseline's: student and batches are the same, the machine's moods are not.
         """
-        target = _SHARE_OF_BASELINE * self._baseline[0][-1][1]
+        curve, step_seconds = self._baseline
+        target = _SHARE_OF_BASELINE * curve[-1][1]
         found: Figures = {}
-        if arm == self.baseline:
-            curve, step_seconds = self._baseline
-        else:
+        if arm != self.baseline:
             samples, found = self._with_pool(arm)
             curve = self._students.curve(self._subject.settings.recipe, samples)
-            step_seconds = self._students.step_seconds
         steps = next((step for step, accuracy in curve if accuracy >= target), None)
         return {
             **found,

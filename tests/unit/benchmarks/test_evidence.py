@@ -118,6 +118,7 @@ def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
         (seed,) = csv.DictReader(file)
     assert float(gan["pool_seconds"]) > float(seed["gan_seconds"]) > 0
     for pool in (pca, gan):
+        assert pool["step_seconds"] == row["step_seconds"]
         assert (pool["reached"] == "1") == (pool["steps_to_target"] != "")
 
 
