@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.data.labels import label_array
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
@@ -78,12 +79,7 @@ def check_samples(x: Any, name: str = "x") -> np.ndarray:
             f"`{name}` must have the shape (n, height, width) or (n, height, width, channels). "
             f"Received: shape {np.shape(x)}. {hint}"
         )
-    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
-        row = int((~np.isfinite(samples)).any(axis=(1, 2, 3)).argmax())
-        raise InvalidInputError(
-            f"`{name}` must hold finite numbers. Received: NaN or infinity in row {row}. "
-            "Replace such values or leave out their rows."
-        )
+    check_finite(samples, name)
     return samples
 
 
