@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,8 +12,18 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.mixing.selection import label_of
 
 
-def check_sources(real: tf.data.Dataset, generated: tf.data.Dataset) -> None:
-    """Both are unbatched datasets of equal element spec, and the real one ends."""
+def matched_sources(
+    real: tf.data.Dataset, generated: tf.data.Dataset
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Both are unbatched datasets of one element spec, and the real one ends and is not empty.
+
+    Integers of different widths, such as the int32 labels of Keras' `image_dataset_from_directory`
+    beside the int64 ones of a pool, become those that hold both; of different floats, the generated
+    ones are cast to the real ones'.
+
+    Returns:
+        The two datasets, with equal element specs.
+    """
     for name, dataset in (("real", real), ("generated", generated)):
         if not isinstance(dataset, tf.data.Dataset):
             raise InvalidInputError(
@@ -24,21 +35,77 @@ def check_sources(real: tf.data.Dataset, generated: tf.data.Dataset) -> None:
         raise InvalidInputError(
             f"`real` must yield (x, y) or (x, y, weight). Received: {spec}. Map it to that."
         )
-    if spec != generated.element_spec:
+    for name, dataset in (("real", real), ("generated", generated)):
+        _check_shapes(name, dataset.element_spec)
+    real, generated = _of_one_dtype(real, generated)
+    if real.element_spec != generated.element_spec:
         raise InvalidInputError(
             f"`real` and `generated` must have equal element specs. Received: {spec} and "
             f"{generated.element_spec}. Cast or reshape one of them."
         )
-    if all(item.shape.rank and item.shape[0] is None for item in tf.nest.flatten(spec)):
-        raise InvalidInputError(
-            f"`real` and `generated` must be unbatched. Received: {spec}. "
-            "Call .unbatch() on both, and .batch(n) on the mixture."
-        )
-    if int(real.cardinality()) == tf.data.INFINITE_CARDINALITY:
+    size = int(real.cardinality())
+    if size == tf.data.INFINITE_CARDINALITY:
         raise InvalidInputError(
             "`real` must be finite. Received: an endless dataset. "
             "Mix first and call .repeat() on the mixture."
         )
+    if size == 0:
+        raise InvalidInputError(
+            "`real` must hold at least one sample. Received: an empty dataset. "
+            "Check what it is made of."
+        )
+    return real, generated
+
+
+def _check_shapes(name: str, spec: Any) -> None:
+    items = tf.nest.flatten(spec)
+    tensors = all(isinstance(item, tf.TensorSpec) for item in items)
+    if tensors and all(item.shape.rank and item.shape[0] is None for item in items):
+        raise InvalidInputError(
+            f"`real` and `generated` must be unbatched. Received: {spec} from `{name}`. "
+            "Call .unbatch() on both, and .batch(n) on the mixture."
+        )
+    if not tensors or not all(item.shape.is_fully_defined() for item in items):
+        raise InvalidInputError(
+            f"`{name}` must yield tensors of known shape. Received: {spec}. "
+            "Map it through tf.ensure_shape, or resize its samples to one shape."
+        )
+
+
+def _of_one_dtype(
+    real: tf.data.Dataset, generated: tf.data.Dataset
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Casts within integers and within floats; what cannot be matched so is left as it is."""
+    try:
+        wanted = tf.nest.map_structure(_common_dtype, real.element_spec, generated.element_spec)
+    except (TypeError, ValueError):
+        return real, generated
+
+    @tf.autograph.experimental.do_not_convert
+    def cast(*element: Any) -> Any:
+        return tf.nest.map_structure(
+            lambda item, dtype: item if item.dtype == dtype else tf.cast(item, dtype),
+            element,
+            wanted,
+        )
+
+    def of_wanted_dtype(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        given = tf.nest.map_structure(lambda item: item.dtype, dataset.element_spec)
+        return dataset if given == wanted else dataset.map(cast)
+
+    return of_wanted_dtype(real), of_wanted_dtype(generated)
+
+
+def _common_dtype(real: tf.TensorSpec, generated: tf.TensorSpec) -> tf.DType:
+    """The dtype that both shall have, or the real one's where theirs differ in kind."""
+    if real.dtype.is_integer and generated.dtype.is_integer and real.dtype != generated.dtype:
+        common = np.promote_types(real.dtype.as_numpy_dtype, generated.dtype.as_numpy_dtype)
+        return tf.as_dtype(common) if common.kind in "iu" else real.dtype
+    if real.dtype.is_floating and generated.dtype.is_floating:
+        return real.dtype
+    if real.dtype != generated.dtype:
+        raise TypeError("different kinds")
+    return real.dtype
 
 
 def check_labels(dataset: tf.data.Dataset) -> None:

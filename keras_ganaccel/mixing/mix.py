@@ -15,8 +15,8 @@ from keras_ganaccel.mixing.checks import (
     check_enough,
     check_labels,
     check_numbers,
-    check_sources,
     checked_fraction,
+    matched_sources,
 )
 from keras_ganaccel.mixing.order import (
     GENERATED,
@@ -87,8 +87,10 @@ def mix_datasets(
         real: Unbatched finite dataset of ``(x, y)`` or ``(x, y, weight)``; `y` is an integer
             label, or a dict with ``"label"`` and ``"teacher_logits"``. Where its cardinality is
             unknown, it is read once to count it.
-        generated: Dataset of the same element spec, such as `GeneratedDataset.pool(folder)`. An
-            endless one (live generation) is expected to go on by itself from pass to pass.
+        generated: Dataset of the same element spec, such as `GeneratedDataset.pool(folder)`;
+            integers of another width become those that hold both, and floats are cast to the real
+            ones'. An endless one (live generation) is expected to go on by itself from pass to
+            pass.
         generated_fraction: The share of generated samples in the stream. A number in [0, 1); or
             a mapping from class to such a number, which gives ``round(n_c * f_c / (1 - f_c))``
             generated samples of each class c (none of a class left out; labels are counted by
@@ -121,7 +123,7 @@ def mix_datasets(
         >>> len(mixed), sum(int(x[0]) for x, _ in mixed)
         (8, 2)
     """
-    check_sources(real, generated)
+    real, generated = matched_sources(real, generated)
     check_numbers(generated_weight, start_index, shuffle_window)
     plan = _make_plan(real, generated, generated_fraction)
     window = shuffle_window or _default_window(real.element_spec, plan.generated)

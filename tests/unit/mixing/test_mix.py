@@ -285,7 +285,7 @@ def test_fractions_out_of_range_are_refused(fraction):
 def test_sources_that_do_not_fit_are_refused():
     real = real_of(5)
     cases = {
-        "equal element specs": generated_of(5).map(lambda x, y: (x, tf.cast(y, tf.int32))),
+        "equal element specs": generated_of(5).map(lambda x, y: (tf.cast(x, tf.uint8), y)),
         "tf.data.Dataset": np.zeros(3),
     }
     for message, generated in cases.items():
@@ -298,9 +298,62 @@ def test_sources_that_do_not_fit_are_refused():
     with pytest.raises(InvalidInputError, match="integer labels"):
         one_hot = real.map(lambda x, y: (x, tf.one_hot(y, CLASSES)))
         mix_datasets(one_hot, one_hot, {0: 0.1})
+    with pytest.raises(InvalidInputError, match="at least one sample"):
+        mix_datasets(real.take(0), real, 0.1)
     for options in ({"start_index": -1}, {"generated_weight": -1.0}, {"shuffle_window": 0}):
         with pytest.raises(InvalidInputError, match=next(iter(options))):
             mix_datasets(real, real, 0.1, **options)
+
+
+@pytest.mark.parametrize(
+    ("real_dtype", "generated_dtype", "mixed"),
+    [("int32", "int64", "int64"), ("int64", "int32", "int64"), ("uint8", "int32", "int32")],
+)
+@pytest.mark.parametrize("fraction", [0.5, dict.fromkeys(range(CLASSES), 0.5)])
+def test_integer_labels_of_other_widths_mix(real_dtype, generated_dtype, mixed, fraction):
+    def labelled(dataset, dtype):
+        return dataset.map(lambda x, y: (x, tf.cast(y, dtype)))
+
+    found = mix_datasets(
+        labelled(real_of(10), real_dtype), labelled(generated_of(20), generated_dtype), fraction
+    )
+    expected = mix_datasets(real_of(10), generated_of(20), fraction)
+    assert found.element_spec[1].dtype == mixed
+    pairs = zip(found.as_numpy_iterator(), expected.as_numpy_iterator(), strict=True)
+    for (x, y), (wanted_x, wanted_y) in pairs:
+        assert x == wanted_x
+        assert y == wanted_y
+
+
+def test_floats_of_another_width_become_the_real_ones():
+    double = generated_of(20).map(lambda x, y: (tf.cast(x, tf.float64), y))
+    mixed = mix_datasets(real_of(10), double, 0.5)
+    assert mixed.element_spec == real_of(10).element_spec
+    assert len(list(mixed)) == 20
+
+
+@pytest.mark.parametrize("which", ["real", "generated"])
+@pytest.mark.parametrize("shape", [None, (None,)])
+def test_samples_of_unknown_shape_are_refused_in_one_line(which, shape):
+    def opaque(dataset):
+        def hide(x, y):
+            x = tf.numpy_function(lambda value: value, [x], tf.float32)
+            return (x if shape is None else tf.ensure_shape(x, shape)), y
+
+        return dataset.map(hide)
+
+    sources = {"real": real_of(5), "generated": generated_of(5)}
+    sources[which] = opaque(sources[which])
+    with pytest.raises(InvalidInputError, match=f"`{which}` must yield tensors of known") as caught:
+        mix_datasets(**sources, generated_fraction=0.3)
+    assert "\n" not in str(caught.value)
+
+
+def test_ragged_samples_are_refused_in_one_line():
+    rows = tf.ragged.constant([[[1.0], [2.0]], [[3.0]]], ragged_rank=1)
+    ragged = tf.data.Dataset.from_tensor_slices((rows, [0, 1]))
+    with pytest.raises(InvalidInputError, match="known shape"):
+        mix_datasets(ragged, ragged, 0.3)
 
 
 def test_fits_directly():
