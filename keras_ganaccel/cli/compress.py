@@ -94,7 +94,7 @@ def command(
     front = None
     if technique == "auto":
         front = _weighed(network, splits, max_accuracy_drop, target, out, {**settings, **described})
-        promises: Mapping[str, Any] = {"int8": True}
+        promises: Mapping[str, Any] = {"int8": front.best.measured["int8"]}
     else:
         settings |= {"sparsity": sparsity, "number_of_clusters": clusters, "dry_run": dry_run}
         compressed = compress(network, splits["train"], technique=technique, **settings)
@@ -179,6 +179,8 @@ def _show_front(front: ParetoFront) -> None:
                 f"{kilobytes(figures['gzip_bytes'])} compressed, "
                 f"{figures['latency_ratio']:.2f} x the time of float32"
             )
+            if not figures["int8"]:
+                found += ", some layers in float32"
         mark = "*" if candidate in front.points else " "
         settings = ", ".join(f"{key} {value}" for key, value in candidate.options.items())
         print(f"{mark} {candidate.technique} {settings}".rstrip() + f": {found}")

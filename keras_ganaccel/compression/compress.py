@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
+from keras_ganaccel.compression.bridge import UncarriedLayerError, uncarried_layers
 from keras_ganaccel.compression.cluster import cluster, cluster_plan, clusters_of
 from keras_ganaccel.compression.describe import achieved, describe
 from keras_ganaccel.compression.finetune import (
@@ -25,7 +26,7 @@ from keras_ganaccel.compression.prune import prune, prune_plan, sparsity_of
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
 from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
-from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
     "ptq": (),
@@ -40,6 +41,7 @@ TECHNIQUES: Mapping[str, tuple[str, ...]] = {
     "structured_pqat": ("structured", "prune", "qat"),
 }
 _PROOF_SAMPLES = 8
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def compress(
 
     Raises:
         InvalidInputError: An unknown technique or value.
-        UnsupportedLayerError: TF-MOT cannot take a layer; it is named.
+        UnsupportedLayerError: The technique fine-tunes, and the bridge does not carry over all
+            layers; they are named with the reasons. ``"ptq"`` and a dry run do not need it.
     """
     if technique not in TECHNIQUES:
         raise InvalidInputError(
@@ -172,8 +175,12 @@ def compress(
     stream, distil = training_stream(
         data, teacher, classes=classes, batch_size=batch_size, seed=seed
     )
+    plain = in_float32(model)
+    refused = uncarried_layers(plain) if stages else {}
+    if refused and not dry_run:
+        raise _uncarried(plain, technique, refused)
     job = _Job(
-        model=in_float32(model),
+        model=plain,
         tuner=FineTuner(stream, kind, classes, distil, temperature, alpha),
         calibration=first_samples(data, calibration_samples),
         steps=steps,
@@ -181,8 +188,9 @@ def compress(
         on_progress=_shifted(on_progress, steps, len(stages)),
     )
     if dry_run:
-        pruned = prune_plan(job.model, sparsity, policy) if "prune" in stages else None
-        clustered = cluster_plan(job.model, number_of_clusters) if "cluster" in stages else None
+        planned = set() if refused else set(stages)
+        pruned = prune_plan(job.model, sparsity, policy) if "prune" in planned else None
+        clustered = cluster_plan(job.model, number_of_clusters) if "cluster" in planned else None
         rows = describe(job.model, pruned=pruned, clustered=clustered)
         return Compressed(job.model, None, technique, {}, rows)
     for stage in stages:
@@ -275,6 +283,21 @@ class _Job:
             "samples": self.calibration[:_PROOF_SAMPLES],
             "on_progress": self.on_progress(self.stage - 1),
         }
+
+
+def _uncarried(
+    model: keras.Model, technique: str, refused: Mapping[str, UncarriedLayerError]
+) -> UnsupportedLayerError:
+    """The error for a technique that fine-tunes a model which the bridge does not carry over."""
+    named = "; ".join(
+        f"{name!r} ({error.kind}): {error.reason}" for name, error in list(refused.items())[:_NAMED]
+    )
+    more = f"; and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+    return UnsupportedLayerError(
+        f"The technique {technique!r} fine-tunes in tf_keras, to which not every layer of "
+        f"{model.name!r} can be carried over. Received: {named}{more}. Replace them, register a "
+        "translator with `bridge.register_translator`, or choose 'ptq', which does not need it."
+    )
 
 
 def _shifted(

@@ -8,7 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganaccel.compression.bridge import to_tf_keras
+from keras_ganaccel.compression.bridge import (
+    UncarriedLayerError,
+    translated_layers,
+    uncarried_layers,
+)
 from keras_ganaccel.compression.channels import Channels, is_producer
 from keras_ganaccel.compression.graph import Graph, flatten
 from keras_ganaccel.compression.prepare import Prepared, prepare
@@ -17,6 +21,7 @@ from keras_ganaccel.compression.quantize import QuantizedModel, quantization_rul
 from keras_ganaccel.compression.quantizers import Rule
 
 YES = "yes"
+_FINE_TUNED = ("prune", "cluster", "quantize", "structured")
 
 
 def describe(
@@ -37,16 +42,22 @@ def describe(
     Returns:
         One row per layer and operation of the flattened graph: ``layer``, ``kind``, ``parameters``,
         and for ``prune``, ``cluster``, ``quantize`` and ``structured`` either ``"yes"`` (with the
-        plan) or the reason why not.
+        plan) or the reason why not. Where the bridge does not carry a layer over, no technique
+        applies that fine-tunes: the layer's row says why, the others name it.
     """
     graph = flatten(model)
     prunable = prunable_kernels(model)
     with_kernel = {name.split("/")[0] for name in kernels(model)}
-    if quantized is None:
-        prepared = prepare(model)
-        quantization = _quantization(prepared, quantization_rules(to_tf_keras(prepared.model)))
-    else:
+    refused = uncarried_layers(model) if quantized is None else {}
+    if quantized is not None:
         quantization = _quantization(quantized.prepared, quantized.rules)
+    elif refused:
+        quantization = {}
+    else:
+        prepared = prepare(model)
+        quantization = _quantization(
+            prepared, quantization_rules(translated_layers(prepared.model))
+        )
     structured = _structured(graph)
     rows = {}
     for step in graph.steps:
@@ -60,6 +71,8 @@ def describe(
             "quantize": quantization.get(name, YES),
             "structured": structured.get(name, "makes no channels of its own"),
         }
+        if refused:
+            rows[name] |= dict.fromkeys(_FINE_TUNED, _why_not(name, refused))
     return tuple(rows.values())
 
 
@@ -90,6 +103,13 @@ def achieved(
         else {**row, "sparsity": None, "distinct_values": None}
         for row in rows
     )
+
+
+def _why_not(name: str, refused: Mapping[str, UncarriedLayerError]) -> str:
+    """Why no technique that fine-tunes applies to a layer of a model that is not carried over."""
+    if name in refused:
+        return f"cannot be carried over to tf_keras: {refused[name].reason}"
+    return f"the layer {next(iter(refused))!r} of this model cannot be carried over to tf_keras"
 
 
 def _planned(

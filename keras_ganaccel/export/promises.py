@@ -48,7 +48,7 @@ def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str
     if promises.get("number_of_clusters") is not None:
         problems += _cluster_problems(artifact.kernels, int(promises["number_of_clusters"]))
     if promises.get("int8"):
-        problems += _integer_problems(artifact.file_facts)
+        problems += integer_problems(artifact.file_facts)
     return problems
 
 
@@ -72,7 +72,8 @@ def _cluster_problems(kernels: Sequence[KernelFacts], promised: int) -> list[str
     ]
 
 
-def _integer_problems(facts: FileFacts | None) -> list[str]:
+def integer_problems(facts: FileFacts | None) -> list[str]:
+    """Lists what keeps a file from being full int8, a sentence each; empty if it is."""
     if facts is None:
         return ["it is no TFLite file, and so not full int8"]
     problems = [

@@ -20,6 +20,8 @@ from keras_ganaccel.compression.compress import compress as compress_with
 from keras_ganaccel.compression.finetune import first_samples
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
+from keras_ganaccel.export.inspect import inspect_tflite
+from keras_ganaccel.export.promises import integer_problems
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
 from keras_ganaccel.seeds import derive_seed
@@ -52,8 +54,9 @@ class Candidate:
         options: The arguments of `compress` that define it.
         compressed: The model; None if it could not be made.
         file: Its TFLite file; None if it could not be made, or if no `folder` was given.
-        measured: ``accuracy``, ``bytes``, ``gzip_bytes``, ``latency_ms``, and ``latency_ratio``:
-            its median over that of the float32 file, timed in turns.
+        measured: ``accuracy``, ``bytes``, ``gzip_bytes``, ``latency_ms``, ``latency_ratio`` (its
+            median over that of the float32 file, timed in turns), and ``int8``: whether all of the
+            file computes in int8, or some layers of this model stay in float32.
         accepted: Whether it keeps within the allowed drop.
         failure: Why it could not be made, or which promise its file breaks; empty otherwise.
     """
@@ -102,8 +105,9 @@ def compress(
 ) -> Compressed | ParetoFront:
     """Compresses a trained Keras 3 classifier, with one technique or the best of many.
 
-    ``technique="auto"`` makes every one of `COMBINATIONS`, exports each as a full-int8 file, and
-    measures that file on samples that were not trained on.
+    ``technique="auto"`` makes those of `COMBINATIONS` that the model allows, exports each as an
+    int8 file, and measures that file on samples that were not trained on. What the model does not
+    allow is named with the reason.
 
     Args:
         model: A built, trained classifier. It is not changed.
@@ -236,7 +240,7 @@ class _Files:
         found = verify(
             path,
             self.validation,
-            promises={"int8": True, **compressed.promises},
+            promises=compressed.promises,
             rivals=[self.float32.path],
         )
         if self.folder is None:
@@ -266,6 +270,7 @@ def _held_out(
 
 
 def _figures(found: Verification) -> dict[str, Any]:
+    """What was measured on a TFLite file beside a rival."""
     assert found.latency is not None
     (rival,) = found.rivals.values()
     return {
@@ -275,6 +280,7 @@ def _figures(found: Verification) -> dict[str, Any]:
         "sparsity": found.sparsity,
         "latency_ms": found.latency.median,
         "latency_ratio": found.latency.median / rival.median,
+        "int8": not integer_problems(inspect_tflite(found.path)),
     }
 
 

@@ -7,9 +7,15 @@ from keras_ganaccel.compression.bridge.convert import (
     clone_with_weights,
     from_tf_keras,
     to_tf_keras,
+    translated_layers,
+    uncarried_layers,
 )
 from keras_ganaccel.compression.bridge.equivalence import Certificate, LayerProof
-from keras_ganaccel.compression.bridge.registry import CONSTANT, register_translator
+from keras_ganaccel.compression.bridge.registry import (
+    CONSTANT,
+    UncarriedLayerError,
+    register_translator,
+)
 from keras_ganaccel.compression.bridge.special import register_special
 from keras_ganaccel.compression.bridge.standard import register_standard
 
@@ -17,11 +23,14 @@ __all__ = [
     "CONSTANT",
     "Certificate",
     "LayerProof",
+    "UncarriedLayerError",
     "certificate_of",
     "clone_with_weights",
     "from_tf_keras",
     "register_translator",
     "to_tf_keras",
+    "translated_layers",
+    "uncarried_layers",
 ]
 
 register_standard()

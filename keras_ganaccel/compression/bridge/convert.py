@@ -12,7 +12,7 @@ import tf_keras
 
 from keras_ganaccel.compression.bridge.equivalence import Certificate, certify
 from keras_ganaccel.compression.bridge.operations import tensors_among, translate_operation
-from keras_ganaccel.compression.bridge.registry import find_translator
+from keras_ganaccel.compression.bridge.registry import UncarriedLayerError, find_translator
 from keras_ganaccel.compression.bridge.weights import copy_weights, weight_pairs
 from keras_ganaccel.compression.graph import Graph, Step, Tensor, flatten, replay
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
@@ -47,7 +47,8 @@ def to_tf_keras(
         attached.
 
     Raises:
-        UnsupportedLayerError: A layer cannot be carried over; it is named with the reason.
+        UncarriedLayerError: A layer cannot be carried over; it is named with the reason.
+        UnsupportedLayerError: The model is subclassed or not built.
         EquivalenceError: The two models differ.
 
     Example:
@@ -68,6 +69,48 @@ def to_tf_keras(
     _LOGGER.debug("%s equals its tf_keras twin: %.1e", model.name, certificate.model_error)
     translated.certificate = certificate
     return translated
+
+
+def translated_layers(model: keras.Model) -> Any:
+    """Rebuilds a Keras 3 model with tf_keras layers, without its weights and unproved.
+
+    It is enough to tell how each layer would be handled; `to_tf_keras` is what is trained.
+
+    Args:
+        model: A built Functional or Sequential model.
+
+    Returns:
+        A functional `tf_keras.Model` with the same layer names.
+
+    Raises:
+        UncarriedLayerError: A layer cannot be carried over.
+    """
+    return _build(flatten(model), {})
+
+
+def uncarried_layers(model: keras.Model) -> dict[str, UncarriedLayerError]:
+    """Finds the layers and operations that the bridge does not carry over.
+
+    Args:
+        model: A built Functional or Sequential model.
+
+    Returns:
+        For each its name in the flattened graph with the reason; empty if all are carried.
+
+    Example:
+        >>> import keras
+        >>> image = keras.Input((4,))
+        >>> doubled = keras.layers.Lambda(lambda x: 2 * x, name="doubled")(image)
+        >>> list(uncarried_layers(keras.Model(image, keras.layers.Dense(2)(doubled))))
+        ['doubled']
+    """
+    found: dict[str, UncarriedLayerError] = {}
+    for step in flatten(model).steps:
+        try:
+            _translated(step)
+        except UncarriedLayerError as error:
+            found.setdefault(step.name, error)
+    return found
 
 
 def from_tf_keras(tf_keras_model: Any, model: keras.Model, *, seed: int = 0) -> keras.Model:

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tf_keras
 
+from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
 from keras_ganaccel.compression.graph import Step, Tensor
-from keras_ganaccel.errors import UnsupportedLayerError
 
 _MERGES = {
     "Add": tf_keras.layers.Add,
@@ -48,7 +48,7 @@ class OperationLayer(tf_keras.layers.Layer):
         super().__init__(**kwargs)
         # Tracking would wrap the structure and so change the arguments of the operation.
         self._config = _Untracked((operation, template))
-        self._operation = _Untracked(_revived(operation))
+        self._operation = _Untracked(keras.saving.deserialize_keras_object(operation))
 
     @property
     def operation_name(self) -> str:
@@ -87,12 +87,18 @@ def translate_operation(step: Step) -> Any:
         The tf_keras layer; it takes what `tensors_among` picks out of the arguments.
 
     Raises:
-        UnsupportedLayerError: The operation cannot be serialized, such as a custom one.
+        UncarriedLayerError: The operation cannot be serialized, such as a custom one.
     """
     layer = _known_layer(step)
     if layer is None:
-        operation = keras.saving.serialize_keras_object(step.operation)
-        layer = OperationLayer(operation, (step.args, dict(step.kwargs)), name=step.name)
+        try:
+            operation = keras.saving.serialize_keras_object(step.operation)
+            layer = OperationLayer(operation, (step.args, dict(step.kwargs)), name=step.name)
+        except (TypeError, ValueError, ImportError, NotImplementedError) as error:
+            reason = f"it cannot be serialized ({str(error).splitlines()[0][:200]})"
+            advice = "Wrap it in a registered Keras layer and register a translator."
+            kind = type(step.operation).__name__
+            raise UncarriedLayerError(step.name, kind, reason, advice) from error
     return layer
 
 
@@ -133,14 +139,3 @@ def _known_layer(step: Step) -> Any:
     if kind == "Softmax":
         return tf_keras.layers.Softmax(axis=operation.axis, name=name)
     return None
-
-
-def _revived(operation: dict[str, Any]) -> Any:
-    try:
-        return keras.saving.deserialize_keras_object(operation)
-    except (TypeError, ValueError, ImportError) as error:
-        raise UnsupportedLayerError(
-            f"The operation {operation.get('class_name')!r} cannot be carried over to tf_keras: "
-            f"{str(error).splitlines()[0]}. Wrap it in a registered Keras layer and register a "
-            "translator."
-        ) from error

@@ -92,6 +92,23 @@ def refuse(name: str, reason: str) -> None:
     _REFUSALS[name] = reason
 
 
+class UncarriedLayerError(UnsupportedLayerError):
+    """A layer that the bridge does not carry over.
+
+    Args:
+        name: The layer's name in the flattened graph.
+        kind: Its class.
+        reason: Why not.
+        advice: What to do about it.
+    """
+
+    def __init__(self, name: str, kind: str, reason: str, advice: str) -> None:
+        super().__init__(
+            f"The layer {name!r} ({kind}) cannot be carried over to tf_keras: {reason}. {advice}"
+        )
+        self.name, self.kind, self.reason = name, kind, reason
+
+
 def find_translator(layer: keras.layers.Layer, name: str) -> Translator:
     """Returns the translator of a layer.
 
@@ -107,18 +124,14 @@ def find_translator(layer: keras.layers.Layer, name: str) -> Translator:
         return found
     kind = type(layer).__name__
     reason = _REFUSALS.get(kind, "tf_keras has no layer of this class")
-    raise UnsupportedLayerError(
-        f"The layer {name!r} ({kind}) cannot be carried over to tf_keras: {reason}. "
-        "Replace it, or register a translator with `bridge.register_translator`."
-    )
+    advice = "Replace it, or register a translator with `bridge.register_translator`."
+    raise UncarriedLayerError(name, kind, reason, advice)
 
 
-def unsupported(layer: Any, reason: str) -> UnsupportedLayerError:
+def unsupported(layer: Any, reason: str) -> UncarriedLayerError:
     """The error for a layer whose class is translated but whose settings cannot be."""
-    return UnsupportedLayerError(
-        f"The layer {layer.name!r} ({type(layer).__name__}) cannot be carried over to tf_keras: "
-        f"{reason}. Change that setting, or register a translator."
-    )
+    advice = "Change that setting, or register a translator."
+    return UncarriedLayerError(layer.name, type(layer).__name__, reason, advice)
 
 
 def translators() -> Mapping[type, Translator]:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.compression.compress import compress
+from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
-from keras_ganaccel.errors import InvalidInputError, RunFailedError
+from keras_ganaccel.errors import InvalidInputError, RunFailedError, UnsupportedLayerError
 
 
 def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
@@ -150,3 +150,33 @@ def test_binary_model_with_one_unit(digits):
     made = compress(model, (x, y % 2), technique="qat", steps=60, learning_rate=0.03)
     answers = made.tf_keras_model(x, training=False).numpy()[:, 0] > 0.5
     assert (answers == y % 2).mean() > 0.7
+
+
+def uncarried():
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(8, 3, name="conv")(image)
+    x = keras.layers.Lambda(lambda x: 2.0 * x, name="twice", output_shape=(6, 6, 8))(x)
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    return keras.Model(image, keras.layers.Dense(10, name="logits")(x), name="uncarried")
+
+
+def test_what_needs_no_bridge_works_without_it(digits):
+    model = uncarried()
+    made = compress(model, digits[0], technique="ptq")
+    assert made.keras_model is model
+    rows = {row["layer"]: row for row in made.report}
+    assert "Python code" in rows["twice"]["quantize"]
+    assert "'twice'" in rows["conv"]["quantize"]
+    planned = compress(model, digits[0], technique="pqat", dry_run=True)
+    assert "'twice'" in {row["layer"]: row for row in planned.report}["conv"]["prune"]
+
+
+@pytest.mark.parametrize("technique", [name for name, stages in TECHNIQUES.items() if stages])
+def test_what_needs_the_bridge_is_refused_before_anything_is_trained(digits, technique):
+    seen = []
+    with pytest.raises(UnsupportedLayerError, match=r"'twice' \(Lambda\).*'ptq'") as caught:
+        compress(
+            uncarried(), digits[0], technique=technique, on_progress=lambda *at: seen.append(at)
+        )
+    assert seen == []
+    assert "\n" not in str(caught.value)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 
+import keras
 import numpy as np
 import pytest
 
@@ -75,6 +76,29 @@ def test_without_validation_data_a_part_is_held_out(few, trained, digits, monkey
         compress(trained, (digits.x, digits.y), technique="auto", teacher=teacher)
     assert {each[:2] for each in rows.values()} == {(960, 960)}
     assert len({seed for *_, seed in rows.values()}) == 3
+
+
+def test_auto_weighs_what_the_model_allows_and_names_the_rest(few, digits, caplog):
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(8, 3)(image)
+    x = keras.layers.Lambda(lambda x: 2.0 * x, name="twice", output_shape=(6, 6, 8))(x)
+    model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+    with caplog.at_level(logging.ERROR):
+        found = compress(model, (digits.x, digits.y), technique="auto", max_accuracy_drop=0.5)
+    assert [c.technique for c in found.points] == ["ptq"]
+    assert found.best.measured["int8"] is True
+    assert all("'twice'" in c.failure for c in found.tried[1:])
+
+
+def test_a_file_that_stays_float_in_part_is_weighed_and_says_so(few, digits, caplog):
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.LayerNormalization()(keras.layers.Conv2D(8, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+    with caplog.at_level(logging.ERROR):
+        found = compress(
+            model, (digits.x, digits.y), technique="auto", max_accuracy_drop=0.5, steps=2
+        )
+    assert found.best.measured["int8"] is False
 
 
 def test_bad_wishes_are_refused(trained, digits):
