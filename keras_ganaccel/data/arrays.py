@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_ganaccel.data.finite import check_finite
-from keras_ganaccel.data.labels import label_array
+from keras_ganaccel.data.labels import holds_text, label_array
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 SPLIT_NAMES = ("train", "validation", "test")
@@ -29,6 +29,7 @@ class RawData:
         labels: As the source has them, ``n`` of them.
         supplied: The rows of the splits that the source comes with.
         class_names: The source's own names of the classes 0..k-1, if it has any.
+        every_text: Labels that are text name classes, even "nan" or "".
         value_range: The raw values that mean black and white, if the source defines them.
         skipped: Files that could not be read.
         notes: What else the user should know.
@@ -39,6 +40,7 @@ class RawData:
     labels: Any
     supplied: Mapping[str, np.ndarray] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    every_text: bool = False
     value_range: tuple[float, float] | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -114,7 +116,7 @@ def combine_arrays(arrays: Sequence[Any], names: Sequence[str], name: str) -> Ra
             f"{train.dtype} {train.shape[1:]} and {test.dtype} {test.shape[1:]}. Convert one."
         )
     y_train, y_test = labels
-    text = [y.dtype.kind in "US" for y in labels]
+    text = [holds_text(y) for y in labels]
     if y_train.shape[1:] != y_test.shape[1:] or text[0] != text[1]:
         raise InvalidInputError(
             f"`{names[1]}` and `{names[3]}` must hold labels of the same kind. Received: "

@@ -126,7 +126,8 @@ def load_data(
             f"Samples must hold different values. Received: {x.flat[0]} everywhere. "
             "Check where they come from."
         )
-    y, names = encode_labels(raw.labels)
+    encoded = encode_labels(raw.labels, every_text=raw.every_text)
+    y, names = encoded.codes, encoded.names
     if raw.class_names:
         names = tuple(raw.class_names[int(label)] for label in names)
     keys = sample_keys(x)
@@ -163,7 +164,7 @@ def load_data(
         unlabelled=0 if extra is None else len(extra),
         unlabelled_removed=leaked,
         skipped=skipped,
-        notes=raw.notes + _shortage(y, splits, labels_per_class),
+        notes=raw.notes + encoded.notes + _shortage(y, splits, labels_per_class),
     )
     return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
 
