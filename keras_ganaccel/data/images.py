@@ -1,27 +1,58 @@
-"""Image files: any size and pixel mode, one at a time or in a folder of class folders."""
+"""Image files: any size and pixel mode, one at a time or many at one size."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_ganaccel.data.arrays import RawData
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.data.labels import named
+from keras_ganaccel.errors import InvalidInputError
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
-     ".webp"}
-)  # fmt: skip
-SPLIT_FOLDERS = {
-    "train": "train", "val": "validation", "validation": "validation", "test": "test",
-}  # fmt: skip
 MOST_BYTES = 2**31
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
+# Pillow knows these, but they are no pictures of pixels, or need another program to become some.
+_NO_PICTURES = frozenset(
+    {"BUFR", "CUR", "EPS", "FITS", "FLI", "GBR", "GRIB", "HDF5", "IPTC", "MCIDAS", "MIC", "MPEG",
+     "WMF"}
+)  # fmt: skip
+# A phone's photograph may hold a depth or gain map as a second picture.
+_ONE_PICTURE = frozenset({"JPEG", "MPO", "ICO", "ICNS"})
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArray:
+    """What many image files hold, at one size.
+
+    Args:
+        x: uint8, shape ``(n, height, width, 1 or 3)``, of the readable ones.
+        readable: For each file whether it could be read.
+        animated: How many files hold several pictures, of which the first was taken.
+    """
+
+    x: np.ndarray
+    readable: np.ndarray
+    animated: int
+
+
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """The formats that this machine's Pillow decodes by itself, such as ``"PNG"``."""
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - _NO_PICTURES))
+
+
+@functools.cache
+def image_suffixes() -> frozenset[str]:
+    """The endings of files in those formats, in lower case, such as ``".png"``."""
+    known = readable_formats()
+    return frozenset(suffix for suffix, form in Image.EXTENSION.items() if form in known)
 
 
 def read_image(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> np.ndarray:
@@ -40,12 +71,18 @@ def read_image(path: str | os.PathLike[str], size: tuple[int, int] | None = None
     Raises:
         InvalidInputError: If the file is no image, damaged, or has pixels without a known range.
     """
+    return _read(path, size)[0]
+
+
+def _read(path: str | os.PathLike[str], size: tuple[int, int] | None) -> tuple[np.ndarray, bool]:
+    """The pixels of a file, and whether it holds further pictures."""
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=readable_formats()) as file:
+            animated = file.format not in _ONE_PICTURE and getattr(file, "is_animated", False)
             image = _to_rgb(ImageOps.exif_transpose(file))
             if size is not None and image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image)
+            return np.asarray(image), animated
     # Pillow's decoders raise nearly anything on a damaged file.
     except Exception as error:
         raise InvalidInputError(
@@ -67,37 +104,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Finds the image files in a folder and below, in sorted path order; hidden ones are left out.
-
-    Args:
-        folder: Where to look.
-
-    Returns:
-        Their paths.
-    """
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        found += [
-            Path(parent, name)
-            for name in files
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not _hidden(name)
-        ]
-    return sorted(found, key=lambda path: path.parts)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
 def read_images(
     paths: Sequence[Path],
     folder: Path,
     *,
     size: tuple[int, int] | None = None,
     skip_corrupt: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> ImageArray:
     """Reads many image files at one size.
 
     Args:
@@ -107,8 +120,7 @@ def read_images(
         skip_corrupt: Leave out files that cannot be read instead of refusing them.
 
     Returns:
-        uint8 samples, shape ``(n, height, width, 1 or 3)``, one channel if every image is grey in
-        every pixel, however it is stored; and for each path whether it could be read.
+        The pixels, with one channel if every image is grey in every pixel, however it is stored.
 
     Raises:
         InvalidInputError: If a file cannot be read and `skip_corrupt` is False, if none can, or if
@@ -122,9 +134,11 @@ def read_images(
         )
     x = np.empty((len(paths), *size, 3), np.uint8)
 
+    several = np.zeros(len(paths), bool)
+
     def read(row: int) -> bool:
         try:
-            x[row] = read_image(paths[row], size)
+            x[row], several[row] = _read(paths[row], size)
         except InvalidInputError:
             return False
         return True
@@ -133,15 +147,14 @@ def read_images(
         readable = np.fromiter(pool.map(read, range(len(paths))), bool, len(paths))
     corrupt = relative_names(paths, folder, ~readable)
     if corrupt and (not skip_corrupt or len(corrupt) == len(paths)):
-        more = f" and {len(corrupt) - 5} more" if len(corrupt) > 5 else ""
         raise InvalidInputError(
             f"Cannot read {len(corrupt)} of {len(paths)} images in {str(folder)!r}. Received: "
-            f"{', '.join(repr(name) for name in corrupt[:5])}{more}. "
+            f"{named(corrupt)}. "
             "Repair them, or pass skip_corrupt=True (--skip-corrupt) to go on without them."
         )
     x = x if readable.all() else x[readable]
     grey = all(np.array_equal(x[..., 0], x[..., channel]) for channel in (1, 2))
-    return (x[..., :1].copy() if grey else x), readable
+    return ImageArray(x[..., :1].copy() if grey else x, readable, int(several.sum()))
 
 
 def relative_names(paths: Sequence[Path], folder: Path, chosen: np.ndarray) -> tuple[str, ...]:
@@ -166,90 +179,3 @@ def _median_size(paths: Sequence[Path]) -> tuple[int, int]:
         return (1, 1)
     height, width = np.median(np.array(sizes), axis=0)
     return int(height), int(width)
-
-
-def read_class_folders(
-    folder: Path, *, size: tuple[int, int] | None = None, skip_corrupt: bool = False
-) -> RawData:
-    """Reads a folder of class folders, with or without split folders above them.
-
-    Rows are in sorted path order. Class folders may hold further folders. Files that are no
-    images are ignored.
-
-    Args:
-        folder: Holds a folder per class, or ``train``, ``val`` or ``validation``, and ``test``
-            folders that do.
-        size: ``(height, width)``; None takes the median.
-        skip_corrupt: Leave out files that cannot be read instead of refusing them.
-
-    Returns:
-        The raw data, the labels being the folders' names.
-
-    Raises:
-        InvalidInputError: If the folder or a class folder is empty, or a file cannot be read.
-    """
-    below = _subfolders(folder)
-    splits = [part for part in below if part.name in SPLIT_FOLDERS]
-    if splits:
-        _check_split_folders(folder, splits, below)
-    tops = splits or [folder]
-    paths: list[Path] = []
-    labels: list[str] = []
-    owners: list[str] = []
-    for top in tops:
-        class_folders = _subfolders(top)
-        if not class_folders:
-            raise InvalidInputError(
-                f"A data folder must hold a folder of images per class. Received: none in "
-                f"{str(top)!r}. Put the images of each class into a folder with its name."
-            )
-        for class_folder in class_folders:
-            found = find_images(class_folder)
-            if not found:
-                raise InvalidInputError(
-                    f"Every class folder must hold images. Received: none in "
-                    f"{str(class_folder)!r}. Fill or remove the folder."
-                )
-            paths += found
-            labels += [class_folder.name] * len(found)
-            owners += [SPLIT_FOLDERS.get(top.name, "") if splits else ""] * len(found)
-    x, readable = read_images(paths, folder, size=size, skip_corrupt=skip_corrupt)
-    owner = np.array(owners)[readable]
-    stray = sum(_is_image(path) for top in {folder, *tops} for path in top.iterdir())
-    return RawData(
-        name=folder.resolve().name,
-        x=x,
-        labels=np.array(labels)[readable],
-        supplied={name: np.flatnonzero(owner == name) for name in np.unique(owner) if name},
-        value_range=(0.0, 255.0),
-        skipped=relative_names(paths, folder, ~readable),
-        notes=(f"{stray} images lie outside of the class folders and were ignored.",)
-        if stray
-        else (),
-    )
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        found = [path for path in folder.iterdir() if path.is_dir() and not _hidden(path.name)]
-    except OSError as error:
-        raise MissingFileError(
-            f"Cannot read the folder {str(folder)!r}. Received: {error.strerror}. "
-            "Give an existing, readable folder."
-        ) from None
-    return sorted(found, key=lambda path: path.name)
-
-
-def _is_image(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not _hidden(path.name)
-
-
-def _check_split_folders(folder: Path, splits: Sequence[Path], below: Sequence[Path]) -> None:
-    names = [path.name for path in splits]
-    others = [path.name for path in below if path not in splits and find_images(path)]
-    if "train" not in names or {"val", "validation"} <= set(names) or others:
-        raise InvalidInputError(
-            "Split folders must be train, and optionally val or validation, and test, and stand "
-            f"alone. Received: {', '.join(repr(name) for name in [*names, *others])} in "
-            f"{str(folder)!r}. Rename or move folders."
-        )

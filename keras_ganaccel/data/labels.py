@@ -236,7 +236,7 @@ def _clean_text(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         for text in raw
     ]
     merged = len(raw) - len(set(clean))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if merged:
         twice = sorted({text for text in clean if clean.count(text) > 1})
         notes = (

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel.data.arrays import check_samples, read_array, resize_samples
-from keras_ganaccel.data.images import find_images, read_images, relative_names
+from keras_ganaccel.data.folders import left_out_note, list_files
+from keras_ganaccel.data.images import read_images, relative_names
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
@@ -25,11 +26,13 @@ class Samples:
         x: Raw samples, shape ``(n, height, width, channels)``.
         names: Of each sample: its path in the folder, or its row number.
         skipped: Files that could not be read.
+        notes: What else the user should know, a sentence each.
     """
 
     x: np.ndarray
     names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
@@ -72,19 +75,24 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
         )
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return _from_array(read_array(path), spec, path.name)
-    folder, files = (path, find_images(path)) if path.is_dir() else (path.parent, [path])
+    folder, files = path.parent, [path]
+    notes: tuple[str, ...] = ()
+    if path.is_dir():
+        found = list_files(path)
+        folder, files, notes = path, list(found.images), left_out_note(found.others, path)
     if not files:
         raise InvalidInputError(
             f"A folder of samples must hold images. Received: none in {str(path)!r}. "
             "Give a folder with image files."
         )
     size = (spec.height, spec.width)
-    pixels, readable = read_images(files, folder, size=size, skip_corrupt=skip_corrupt)
-    skipped = relative_names(files, folder, ~readable)
-    for name in skipped:
-        _LOG.warning("Left out %s: it cannot be read.", name)
-    x = _in_range(_with_channels(pixels, spec.channels), spec.value_range)
-    return Samples(x, relative_names(files, folder, readable), skipped)
+    read = read_images(files, folder, size=size, skip_corrupt=skip_corrupt)
+    skipped = relative_names(files, folder, ~read.readable)
+    notes += tuple(f"Left out {name}: it cannot be read." for name in skipped)
+    for note in notes:
+        _LOG.warning("%s", note)
+    x = _in_range(_with_channels(read.x, spec.channels), spec.value_range)
+    return Samples(x, relative_names(files, folder, read.readable), skipped, notes)
 
 
 def _from_array(array: Any, spec: DataSpec, name: str) -> Samples:

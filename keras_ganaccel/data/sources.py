@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_ganaccel.data import arrays, images, libraries
+from keras_ganaccel.data import arrays, folders, libraries
 from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
@@ -236,7 +236,7 @@ def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawD
     if colon and library == "tfds":
         return libraries.load_tfds(dataset, size)
     if text and path.is_dir():
-        return images.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
+        return folders.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
     if path.is_file() and path.suffix.lower() == ".npz":
         return arrays.read_archive(path)
     if text.lower().endswith(".npy"):
