@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.scores import probabilities
+from keras_ganaccel.metrics.proportions import PairedDifference, paired_difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Comparison:
     agreement: float | None = None
     max_difference: float | None = None
     accuracy: float | None = None
+    paired: PairedDifference | None = None
 
 
 def reference_of(reference: Any, x: np.ndarray, length: int) -> Reference | None:
@@ -81,7 +83,7 @@ def compare(
 
     Returns:
         Agreement, the largest difference (of the outputs where both have the same kind, else of
-        the probabilities), and the reference's accuracy.
+        the probabilities), the reference's accuracy, and how the two differ row by row.
     """
     if reference is None:
         return Comparison()
@@ -90,10 +92,12 @@ def compare(
         difference = float(np.abs(reference.outputs - outputs).max())
     elif reference.probabilities is not None:
         difference = float(np.abs(reference.probabilities - chances).max())
+    predicted, right = chances.argmax(axis=1), reference.labels == labels
     return Comparison(
-        agreement=float(np.mean(chances.argmax(axis=1) == reference.labels)),
+        agreement=float(np.mean(predicted == reference.labels)),
         max_difference=difference,
-        accuracy=float(np.mean(reference.labels == labels)),
+        accuracy=float(np.mean(right)),
+        paired=paired_difference(predicted == labels, right),
     )
 
 

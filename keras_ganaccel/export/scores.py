@@ -1,15 +1,17 @@
-"""Scores of a classifier from its predictions, in NumPy."""
+"""Scores of a classifier from its answers, by scikit-learn and SciPy."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, softmax
+from sklearn.metrics import confusion_matrix, f1_score, log_loss
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.metrics.proportions import wilson_interval
 
-_Z95 = 1.959963984540054
+_CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,9 @@ class Scores:
         macro_f1: The mean F1 of the classes that occur or are predicted.
         recall: Recall per class; None where a class does not occur.
         confusion_matrix: Counts, rows by label, columns by prediction.
+        right: Which predictions are right, bool ``(n,)``; for paired comparisons.
+        log_loss: The mean negative log-probability of the labels; None without probabilities.
+        calibration_error: See `calibration_error`; None without probabilities.
     """
 
     accuracy: float
@@ -31,56 +36,80 @@ class Scores:
     macro_f1: float
     recall: tuple[float | None, ...]
     confusion_matrix: np.ndarray
+    right: np.ndarray
+    log_loss: float | None = None
+    calibration_error: float | None = None
 
 
-def score(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> Scores:
+def score(
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    chances: np.ndarray | None = None,
+) -> Scores:
     """Scores predicted classes.
 
     Args:
         predicted: Integers, shape ``(n,)``.
         labels: Integers 0..k-1, shape ``(n,)``.
         num_classes: k.
+        chances: The probabilities behind the predictions ``(n, k)``, if there are any.
 
     Raises:
         InvalidInputError: If there are no samples or a label is none of 0..k-1.
     """
-    labels = np.asarray(labels)
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
     if not len(labels) or labels.min() < 0 or labels.max() >= num_classes:
         received = f"{labels.min()} to {labels.max()}" if len(labels) else "no labels"
         raise InvalidInputError(
             f"Labels must lie in 0 to {num_classes - 1} to score {num_classes} classes. "
             f"Received: {received}. Leave unlabelled samples out."
         )
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(matrix, (labels, predicted), 1)
-    right, support, guessed = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    present = support > 0
-    recall = right[present] / support[present]
-    either = (support + guessed) > 0
-    f1 = 2 * right[either] / (support + guessed)[either]
-    per_class = [float(r / s) if s else None for r, s in zip(right, support, strict=True)]
+    classes = np.arange(num_classes)
+    matrix = confusion_matrix(labels, predicted, labels=classes)
+    support = matrix.sum(axis=1)
+    recall = [
+        float(right / rows) if rows else None
+        for right, rows in zip(matrix.diagonal(), support, strict=True)
+    ]
+    right = predicted == labels
     return Scores(
-        accuracy=float(right.sum() / len(labels)),
+        accuracy=float(right.mean()),
         ci95=wilson_interval(int(right.sum()), len(labels)),
-        balanced_accuracy=float(recall.mean()),
-        macro_f1=float(f1.mean()),
-        recall=tuple(per_class),
+        balanced_accuracy=float(np.mean([share for share in recall if share is not None])),
+        macro_f1=float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        recall=tuple(recall),
         confusion_matrix=matrix,
+        right=right,
+        log_loss=None if chances is None else float(log_loss(labels, chances, labels=classes)),
+        calibration_error=None if chances is None else calibration_error(chances, labels),
     )
 
 
-def wilson_interval(successes: int, trials: int, z: float = _Z95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927).
+def calibration_error(chances: np.ndarray, labels: np.ndarray) -> float:
+    """How far a classifier's confidence is from its accuracy, on average.
+
+    The expected calibration error (Guo et al. 2017): rows are put into 15 equal bins by the
+    probability of the predicted class; the gaps between mean probability and accuracy are
+    averaged with the bins' rows as weights.
+
+    Args:
+        chances: Probabilities ``(n, k)``.
+        labels: Integers ``(n,)``.
+
+    Returns:
+        In [0, 1]; 0 is perfect.
 
     Example:
-        >>> low, high = wilson_interval(98, 100)
-        >>> round(low, 3), round(high, 3)
-        (0.93, 0.994)
+        >>> sure = np.tile([0.8, 0.2], (10, 1))
+        >>> round(calibration_error(sure, np.array([0] * 8 + [1] * 2)), 6)
+        0.0
     """
-    share = successes / trials
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    centre, scale = share + z * z / (2 * trials), 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    confidence = chances.max(axis=1).astype(np.float64)
+    surplus = confidence - (chances.argmax(axis=1) == labels)
+    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    return float(np.abs(np.bincount(bins, weights=surplus)).sum() / len(labels))
 
 
 def probabilities(outputs: np.ndarray, kind: str) -> np.ndarray:
@@ -103,15 +132,9 @@ def probabilities(outputs: np.ndarray, kind: str) -> np.ndarray:
         )
     values = np.asarray(outputs, np.float64)
     if kind.startswith("binary"):
-        positive = np.clip(values, 0, 1) if kind == "binary_probability" else _sigmoid(values)
+        positive = np.clip(values, 0, 1) if kind == "binary_probability" else expit(values)
         return np.concatenate([1 - positive, positive], axis=1).astype(np.float32)
-    if kind == "logits":
-        values = np.exp(values - values.max(axis=1, keepdims=True))
-    values = np.clip(values, 0, None)
+    values = softmax(values, axis=1) if kind == "logits" else np.clip(values, 0, None)
     totals = values.sum(axis=1, keepdims=True)
     uniform = np.full_like(values, 1 / values.shape[1])
     return np.divide(values, totals, out=uniform, where=totals > 0).astype(np.float32)
-
-
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * values))

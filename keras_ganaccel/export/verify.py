@@ -19,6 +19,7 @@ from keras_ganaccel.export.latency import Latency, measure_latency
 from keras_ganaccel.export.promises import broken_promises
 from keras_ganaccel.export.reference import compare, reference_of
 from keras_ganaccel.export.scores import Scores, probabilities, score
+from keras_ganaccel.metrics.proportions import PairedDifference
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Verification:
         max_difference: The largest difference between its outputs (dequantized) and the
             reference's; None where these are labels only.
         reference_accuracy: The reference's own accuracy.
+        against_reference: Its right answers against the reference's, row by row; None without one.
         bytes: Size of the file, or of all files.
         gzip_bytes: Size after gzip, level 9.
         parameters: The number of weights.
@@ -54,6 +56,7 @@ class Verification:
     agreement: float | None
     max_difference: float | None
     reference_accuracy: float | None
+    against_reference: PairedDifference | None
     bytes: int
     gzip_bytes: int
     parameters: int
@@ -115,6 +118,9 @@ class Verification:
             "dtype_in": self.dtype_in,
             "dtype_out": self.dtype_out,
             "input": dict(self.input),
+            "log_loss": self.scores.log_loss,
+            "calibration_error": self.scores.calibration_error,
+            "robust": None,
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -125,6 +131,9 @@ class Verification:
             "confusion_matrix": self.scores.confusion_matrix.tolist(),
             "max_difference": self.max_difference,
             "reference_accuracy": self.reference_accuracy,
+            "against_reference": (
+                None if self.against_reference is None else self.against_reference.as_dict()
+            ),
             "macs": self.macs,
             "distinct": self.distinct,
             "kernels": [
@@ -211,7 +220,7 @@ def verify(
     x, y = _checked(data)
     outputs = opened.outputs(x)
     chances = probabilities(outputs, opened.metadata.output)
-    scores = score(chances.argmax(axis=1), y, chances.shape[1])
+    scores = score(chances.argmax(axis=1), y, chances.shape[1], chances=chances)
     known = reference_of(reference, x if reference_x is None else reference_x, len(y))
     comparison = compare(known, outputs, chances, opened.metadata.output, y)
     latencies = _latencies(opened, x, rivals, threads, latency_repeats, overrides)
@@ -222,6 +231,7 @@ def verify(
         agreement=comparison.agreement,
         max_difference=comparison.max_difference,
         reference_accuracy=comparison.accuracy,
+        against_reference=comparison.paired,
         bytes=opened.bytes,
         gzip_bytes=opened.gzip_bytes,
         parameters=opened.parameters,

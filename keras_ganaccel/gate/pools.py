@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.errors import InvalidInputError
@@ -102,11 +103,9 @@ def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
     rows = labelled[np.linspace(0, len(labelled) - 1, min(most, len(labelled))).astype(int)]
     probabilities = ask(teacher, np.asarray(pool.x[rows], np.float32))
     asked, seen = np.asarray(pool.y)[rows], probabilities.argmax(axis=1)
-    classes = np.arange(probabilities.shape[1])[:, None]
-    chance = float(np.sum((asked == classes).mean(axis=1) * (seen == classes).mean(axis=1)))
-    if chance > 1.0 - 1e-9:
-        return 1.0
-    return float((np.mean(asked == seen) - chance) / (1.0 - chance))
+    if len(np.union1d(asked, seen)) == 1:
+        return 1.0  # kappa is undefined where there is nothing to confuse
+    return float(cohen_kappa_score(asked, seen))
 
 
 def without_held_out(

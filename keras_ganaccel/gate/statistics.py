@@ -58,9 +58,9 @@ def paired_test(
     error = float(np.sqrt(values.var(ddof=1) / independent))
     if error <= 1e-12 * max(1.0, abs(mean)):
         return PairedTest(mean, mean, mean, 0.5**independent if mean > 0 else 1.0)
-    reach = float(student_t.ppf(0.5 + confidence / 2.0, pairs - 1)) * error
-    p_value = float(student_t.sf(mean / error, pairs - 1))
-    return PairedTest(mean, mean - reach, mean + reach, p_value)
+    spread = student_t(pairs - 1, loc=mean, scale=error)
+    low, high = spread.interval(confidence)
+    return PairedTest(mean, float(low), float(high), float(spread.cdf(0.0)))
 
 
 def holm_levels(p_values: Mapping[str, float], hypotheses: int) -> dict[str, float]:

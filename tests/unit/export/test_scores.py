@@ -1,18 +1,10 @@
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
-from scipy.stats import binomtest
 from sklearn import metrics
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.export.scores import probabilities, score, wilson_interval
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (7, 7), (530, 540), (1, 3)])
-def test_wilson_is_scipys(successes, trials):
-    expected = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    found = wilson_interval(successes, trials)
-    np.testing.assert_allclose(found, (expected.low, expected.high), atol=1e-12)
+from keras_ganaccel.export.scores import probabilities, score
 
 
 def test_classes_that_are_absent_or_only_predicted():
@@ -25,6 +17,29 @@ def test_classes_that_are_absent_or_only_predicted():
     assert found.confusion_matrix.shape == (5, 5)
     with pytest.raises(InvalidInputError, match="no labels"):
         score(np.array([], int), np.array([], int), 3)
+
+
+def test_balance_and_f1_are_means_over_classes():
+    labels = np.array([0] * 90 + [1] * 10)
+    found = score(np.zeros(100, int), labels, 2)
+    assert found.accuracy == 0.9
+    assert found.balanced_accuracy == 0.5
+    assert found.macro_f1 == pytest.approx((2 * 90 / (90 + 100) + 0) / 2)
+    np.testing.assert_array_equal(found.right, labels == 0)
+    assert found.log_loss is None
+
+
+def test_log_loss_and_calibration_come_from_the_probabilities():
+    random = np.random.default_rng(0)
+    true = random.dirichlet(np.ones(4), 20_000)
+    labels = (true.cumsum(axis=1) < random.random((20_000, 1))).sum(axis=1)
+    honest = score(true.argmax(axis=1), labels, 5, chances=np.pad(true, ((0, 0), (0, 1))))
+    assert honest.log_loss == pytest.approx(-np.log(true[np.arange(20_000), labels]).mean())
+    assert honest.calibration_error < 0.01
+    sure = np.eye(4)[true.argmax(axis=1)]
+    boastful = score(true.argmax(axis=1), labels, 4, chances=sure)
+    assert boastful.calibration_error == pytest.approx(1 - boastful.accuracy)
+    assert np.isfinite(boastful.log_loss)  # a wrong row that was given no chance at all
 
 
 def test_every_kind_of_output_becomes_probabilities():

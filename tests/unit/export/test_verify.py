@@ -19,6 +19,7 @@ SPEC = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
 STAGE_KEYS = [
     "name", "file", "format", "accuracy", "ci95", "balanced_accuracy", "macro_f1", "agreement",
     "bytes", "gzip_bytes", "parameters", "sparsity", "latency_ms", "dtype_in", "dtype_out", "input",
+    "log_loss", "calibration_error", "robust",
 ]  # fmt: skip
 
 
@@ -129,6 +130,13 @@ def test_references_of_every_form(files, trained, digits):
     by_labels = verify(files["float32"], data, reference=wrong, latency_repeats=0)
     assert by_labels.agreement == pytest.approx(1 - 60 / len(logits))
     assert by_labels.max_difference is None
+    # Row by row: the reference was made wrong on 60 rows, and can be right on few of them.
+    paired = by_labels.against_reference
+    assert paired.difference == pytest.approx(by_labels.accuracy - by_labels.reference_accuracy)
+    assert paired.only_first >= 50
+    assert paired.certain
+    assert by_probabilities.against_reference.difference == 0
+    assert not by_probabilities.against_reference.certain
     with pytest.raises(InvalidInputError, match="`reference` must be"):
         verify(files["float32"], data, reference=wrong[:5], latency_repeats=0)
 
