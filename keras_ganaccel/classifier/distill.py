@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,8 @@ from keras_ganaccel.classifier.augment import augment, check_policies
 from keras_ganaccel.classifier.features import FeatureMatcher
 from keras_ganaccel.classifier.members import teacher_function
 from keras_ganaccel.classifier.outputs import logits_of, num_classes, output_kind
-from keras_ganaccel.distribution import Trainer, batch_layout, global_batch_mean
+from keras_ganaccel.classifier.targets import as_given, check_labels, one_hot_targets
+from keras_ganaccel.distribution import Trainer, batch_layout, global_batch_mean, require
 from keras_ganaccel.errors import InvalidInputError, nearest
 
 LOSSES = ("hinton", "logits")
@@ -72,19 +73,22 @@ def logits_loss(teacher: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 class Distiller(Trainer):
     """Trains a classifier on labels and a teacher, by `fit` on any stream of batches.
 
-    Batches are ``(x, y)`` or ``(x, y, sample_weight)``. ``y`` is integer labels ``(batch,)``, soft
-    ones ``(batch, classes)``, or a mapping ``{"label": ..., "teacher_logits": (batch, classes)}``
-    when the teacher's answers ride in the stream: a step then costs the student alone. A label of
-    -1 (none) leaves the teacher's term. Without a teacher of either kind the labels' term is all.
+    Batches are ``(x, y)`` or ``(x, y, sample_weight)``. ``y`` is class numbers ``(batch,)`` or
+    ``(batch, 1)``, one-hot or soft rows ``(batch, classes)``, or a mapping ``{"label": ...,
+    "teacher_logits": (batch, classes)}`` when the teacher's answers ride in the stream: a step then
+    costs the student alone. A label of -1 (none) leaves the teacher's term. Without a teacher of
+    either kind the labels' term is all.
 
     The loss of a sample is ``alpha * label_loss + (1 - alpha) * teacher_loss``; the loss of a step
     is the mean over the global batch, as Keras has it: with sample weights, their products' sum
     divided by the number of samples.
 
     Args:
-        student: The classifier to train; see `output_kind` for what it may put out.
+        student: The classifier to train; see `output_kind` for what it may put out. A subclassed
+            one must have been called once.
         teacher: A Keras classifier, anything with `predict_proba`, or a callable from images
-            to probabilities. It is asked about the augmented images, and never trained.
+            to probabilities. It is asked about the augmented images, and never trained. One of
+            scikit-learn's may lack classes: they get no share of its answers.
         temperature: Softens both sides of the Hinton loss; above 0.
         alpha: Weight of the labels, in [0, 1].
         loss: ``"hinton"`` or ``"logits"``.
@@ -94,7 +98,10 @@ class Distiller(Trainer):
         feature_weight: Weight of that term.
         augmentation: Out of `augment.POLICIES`; applied inside the step.
         seed: Of the augmentation, a pure function of it and the step.
-        from_logits: What the student puts out; None looks at its last layer.
+        from_logits: What the student puts out; None finds out, see `output_kind`.
+
+    Raises:
+        InvalidInputError: An option is out of range, or the models do not fit.
 
     Example:
         >>> import numpy as np
@@ -106,6 +113,12 @@ class Distiller(Trainer):
         >>> sorted(history.history)
         ['accuracy', 'label_loss', 'loss', 'teacher_loss']
     """
+
+    directions: ClassVar[Mapping[str, str]] = {
+        "accuracy": "max",
+        "label_loss": "min",
+        "teacher_loss": "min",
+    }
 
     def __init__(
         self,
@@ -138,8 +151,8 @@ class Distiller(Trainer):
         self.augmentation = check_policies(augmentation)
         self.from_logits = from_logits
         self._kind = output_kind(student, from_logits)
-        self._classes = num_classes(student, self._kind)
-        self._ask_teacher = None if teacher is None else teacher_function(teacher, self._classes)
+        self.num_classes = num_classes(student, self._kind)
+        self._ask_teacher = None if teacher is None else teacher_function(teacher, self.num_classes)
         self._matcher = None
         if feature_layers is not None:
             self._matcher = FeatureMatcher(student, teacher, *feature_layers, name="matcher")
@@ -168,21 +181,110 @@ class Distiller(Trainer):
         """The same, under Keras' other name."""
         return self.trainable_variables
 
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Prepares training; see `keras.Model.compile`.
+
+        Args:
+            optimizer: A Keras optimizer or its name.
+            loss: Leave it out: the distiller has a loss of its own.
+            loss_weights: Likewise.
+            metrics: Further metrics, by name or as objects. They see the labels in the form that
+                they are given in (after the augmentation, of labelled samples alone) and what the
+                student puts out. ``"accuracy"`` is always measured.
+            weighted_metrics: Metrics that take the sample weights as well.
+            run_eagerly: Run step by step in Python, for debugging.
+            steps_per_execution: Steps per call into TensorFlow.
+            jit_compile: True compiles with XLA, on a single device only; ``"auto"`` does not.
+            auto_scale_loss: Scale the loss under ``mixed_float16``.
+
+        Raises:
+            InvalidInputError: A loss was given, or XLA was asked for with a teacher in Python.
+        """
+        if loss is not None or loss_weights is not None:
+            raise InvalidInputError(
+                "A Distiller has a loss of its own. Received: `loss` in compile(). Leave it out, "
+                "and choose by Distiller(alpha=, loss=, temperature=)."
+            )
+        in_graph = self.teacher is None or isinstance(self.teacher, keras.Model)
+        if jit_compile is True and not in_graph:
+            raise InvalidInputError(
+                "XLA cannot compile a teacher that answers in Python. Received: "
+                f"{type(self.teacher).__name__} with jit_compile=True. Leave `jit_compile` out."
+            )
+        super().compile(
+            optimizer=optimizer,
+            metrics=_beside_accuracy(metrics),
+            weighted_metrics=_beside_accuracy(weighted_metrics),
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile is True,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self._has_user_metrics = any(map(_beside_accuracy, (metrics, weighted_metrics)))
+        self._seen_data = False
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the distiller that was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def on_first_batch(self, spec: Any) -> None:
+        """Lets the metrics of `compile` make their variables, for which they must see labels."""
+        if not self._has_user_metrics:
+            return
+        _, y, weight = keras.utils.unpack_x_y_sample_weight(spec)
+        y = y["label"] if isinstance(y, Mapping) else y
+        shape = [1, *(y.shape[1:] if y.shape.rank else ())]
+        shape = [self.num_classes if size is None else size for size in shape]
+        units = 1 if self._kind.startswith("binary") else self.num_classes
+        self.compute_metrics(
+            None,
+            tf.zeros(shape, y.dtype),
+            tf.fill((1, units), 1.0 / self.num_classes),
+            None if weight is None else tf.ones((1,)),
+        )
+        self.reset_metrics()
+
+    def check_data(self, given: Mapping[str, Any]) -> None:
+        """Refuses arrays of labels that the student has no class for, or that are none.
+
+        Raises:
+            InvalidInputError: There are such labels.
+        """
+        validation = given.get("validation_data")
+        held_out = validation[1] if isinstance(validation, tuple) and len(validation) > 1 else None
+        for labels in (given.get("y"), held_out):
+            if labels is not None:
+                labels = labels["label"] if isinstance(labels, Mapping) else labels
+                check_labels(labels, self.num_classes)
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Computes the student's outputs."""
         return self.student(inputs, training=training)
 
     def train_step(self, data: Any) -> None:
         """One step on one replica's part of a batch."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, weight = _unpacked(data)
         layout = batch_layout(tf.shape(x)[0])
         labels, soft = self._targets(y)
         targets = [labels] if soft is None else [labels, soft]
         seed = tf.stack([self.augmentation_seed.value, self._step()])
-        x, targets = augment(tf.cast(x, tf.float32), targets, self.augmentation, seed, layout)
+        x, targets = augment(x, targets, self.augmentation, seed, layout)
         labels, soft = targets if soft is not None else (targets[0], self._asked(x))
         with tf.GradientTape() as tape:
-            logits = logits_of(self.student(x, training=True), self._kind)
+            outputs = self.student(x, training=True)
+            logits = logits_of(outputs, self._kind)
             parts = self._parts(x, labels, soft, logits)
             if self._matcher is not None:
                 parts["loss"] += self.feature_weight * self._matcher(x, training=True)
@@ -196,15 +298,17 @@ class Distiller(Trainer):
             zip(tape.gradient(scaled, variables), variables, strict=True)
         )
         self._record(parts, labels, logits, weight)
+        self._record_user_metrics(y, labels, outputs, weight)
 
     def test_step(self, data: Any) -> None:
         """Measures the same losses, in inference mode and without augmentation."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = tf.cast(x, tf.float32)
+        x, y, weight = _unpacked(data)
         labels, soft = self._targets(y)
         soft = self._asked(x) if soft is None else soft
-        logits = logits_of(self.student(x, training=False), self._kind)
+        outputs = self.student(x, training=False)
+        logits = logits_of(outputs, self._kind)
         self._record(self._parts(x, labels, soft, logits), labels, logits, weight)
+        self._record_user_metrics(y, labels, outputs, weight)
 
     def _step(self) -> tf.Tensor:
         return tf.cast(self.optimizer.iterations.value, tf.int32)
@@ -215,14 +319,7 @@ class Distiller(Trainer):
         if isinstance(y, Mapping):
             labels = y["label"]
             soft = self._softened(tf.cast(y["teacher_logits"], tf.float32))
-        labels = tf.convert_to_tensor(labels)
-        if labels.dtype.is_integer:
-            labels = tf.one_hot(tf.reshape(labels, (-1,)), self._classes)
-        elif labels.shape.rank < 2 or labels.shape[-1] != self._classes:
-            # Some loaders make integer labels floats, or columns.
-            whole = tf.cast(tf.reshape(labels, (-1,)), tf.int32)
-            labels = tf.one_hot(whole, self._classes)
-        return tf.cast(labels, tf.float32), soft
+        return one_hot_targets(labels, self.num_classes), soft
 
     def _asked(self, x: tf.Tensor) -> tf.Tensor | None:
         return None if self._ask_teacher is None else self._softened(self._ask_teacher(x))
@@ -237,7 +334,7 @@ class Distiller(Trainer):
     ) -> dict[str, tf.Tensor]:
         """The loss of each sample and what it is made of."""
         smoothing = self.label_smoothing
-        smooth = tf.reduce_sum(labels, axis=-1, keepdims=True) / self._classes
+        smooth = tf.reduce_sum(labels, axis=-1, keepdims=True) / self.num_classes
         parts = {"label_loss": label_loss((1 - smoothing) * labels + smoothing * smooth, logits)}
         if soft is None:
             return {"loss": parts["label_loss"], **parts}
@@ -260,6 +357,19 @@ class Distiller(Trainer):
         right = tf.argmax(labels, axis=-1) == tf.argmax(logits, axis=-1)
         labelled = tf.reduce_max(labels, axis=-1) > 0.0
         self._means["accuracy"].update_state(right, sample_weight=labelled)
+
+    def _record_user_metrics(
+        self, y: Any, labels: tf.Tensor, outputs: tf.Tensor, weight: tf.Tensor | None
+    ) -> None:
+        if not self._has_user_metrics:
+            return
+        labelled = tf.reduce_max(labels, axis=-1) > 0.0
+        given = as_given(labels, y["label"] if isinstance(y, Mapping) else y)
+        kept = [
+            None if part is None else tf.boolean_mask(part, labelled)
+            for part in (given, tf.cast(outputs, tf.float32), weight)
+        ]
+        self.compute_metrics(None, *kept)
 
     def get_config(self) -> dict[str, Any]:
         """Everything but a teacher that is no Keras model."""
@@ -288,6 +398,32 @@ class Distiller(Trainer):
             if config[key] is not None:
                 config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
+
+
+def _unpacked(data: Any) -> tuple[tf.Tensor, Any, tf.Tensor | None]:
+    """Samples as finite float32, labels as they are, and weights ``(batch,)`` if there are any."""
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    if y is None:
+        raise InvalidInputError(
+            "A distiller needs labels. Received: samples alone. Give -1 where there is none."
+        )
+    x = tf.cast(x, tf.float32)
+    require(
+        tf.math.is_finite(tf.reduce_sum(x)),
+        "Samples must be finite numbers. Received: NaN or infinity in a batch. Leave them out.",
+    )
+    return x, y, None if weight is None else tf.reshape(weight, (-1,))
+
+
+def _beside_accuracy(metrics: Any) -> Any:
+    """The metrics without the one that a distiller always has, right for every kind of output."""
+    if isinstance(metrics, (list, tuple)):
+        return [each for each in metrics if not _is_accuracy(each)] or None
+    return None if _is_accuracy(metrics) else metrics
+
+
+def _is_accuracy(metric: Any) -> bool:
+    return isinstance(metric, str) and metric.lower() == "accuracy"
 
 
 def _weighted(per_sample: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:

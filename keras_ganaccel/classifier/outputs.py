@@ -20,6 +20,13 @@ BINARY_PROBABILITY = "binary_probability"
 # Below this a probability counts as zero. It bounds what one sure teacher or student can cost.
 EPSILON = 1e-7
 
+# Activations behind which there can be no probabilities.
+_UNBOUNDED = ("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "silu")
+# Probabilities may miss 1 by rounding, in half precision by this much.
+_SLACK = 1e-2
+# Sides that a model leaves open are made as long as this to try it.
+_PROBE_SIDE = 32
+
 # Layers that only reshape or recast what the layer before them put out.
 _TRANSPARENT = (
     keras.layers.Dropout,
@@ -34,22 +41,29 @@ def output_kind(model: keras.Model, from_logits: bool | None = None) -> str:
 
     Args:
         model: A built classifier with one output of shape ``(batch, classes or 1)``.
-        from_logits: Whether the output is logits; None looks for a softmax (or, with one unit, a
-            sigmoid) on the last layer.
+        from_logits: Whether the output is logits. None looks for a softmax (or, with one unit, a
+            sigmoid) on the last layer; where that ends in anything but a plain layer, such as a
+            function of one's own, it looks whether what the model puts out are probabilities.
 
     Returns:
         ``"logits"``, ``"softmax"``, ``"binary_logit"`` or ``"binary_probability"``.
+
+    Raises:
+        InvalidInputError: The model is not built, or has no such output.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
         >>> output_kind(model)
         'softmax'
     """
-    if from_logits is None:
-        probabilities = _last_activation(model) in ("softmax", "sigmoid")
-    else:
-        probabilities = not from_logits
-    if _output_shape(model)[-1] == 1:
+    shape = _output_shape(model)
+    if len(shape) != 2:
+        raise InvalidInputError(
+            f"A classifier must put out one row per sample. Received: {model.name!r} with outputs "
+            f"of shape {shape}. End it in a Dense layer with a unit per class."
+        )
+    probabilities = _gives_probabilities(model) if from_logits is None else not from_logits
+    if shape[-1] == 1:
         return BINARY_PROBABILITY if probabilities else BINARY_LOGIT
     return SOFTMAX if probabilities else LOGITS
 
@@ -138,10 +152,11 @@ def check_model_fits(model: keras.Model, spec: DataSpec) -> None:
     Raises:
         InvalidInputError: More than one input or output, or shapes that do not fit.
     """
-    if len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
+    inputs, outputs = (getattr(model, side, None) or () for side in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
         raise InvalidInputError(
             f"The model must be built, with one input and one output. Received: {model.name!r} "
-            f"with {len(model.inputs or ())} and {len(model.outputs or ())}. Give a classifier."
+            f"with {len(inputs)} and {len(outputs)}. Give a functional or sequential classifier."
         )
     received = tuple(model.inputs[0].shape[1:])
     expected = spec.image_shape
@@ -162,25 +177,103 @@ def check_model_fits(model: keras.Model, spec: DataSpec) -> None:
         )
 
 
+def _gives_probabilities(model: keras.Model) -> bool:
+    ending = _last_activation(model)
+    if ending in ("softmax", "sigmoid"):
+        return True
+    return False if ending in _UNBOUNDED else look_like_probabilities(probe_outputs(model))
+
+
+def look_like_probabilities(outputs: np.ndarray | None) -> bool:
+    """Whether all rows of outputs are probabilities: in [0, 1], and 1 in sum if there are several.
+
+    Args:
+        outputs: float ``(n, classes or 1)``; None for a model that could not be asked.
+    """
+    if outputs is None or not np.isfinite(outputs).all():
+        return False
+    bounded = outputs.min() >= -_SLACK and outputs.max() <= 1 + _SLACK
+    return bool(bounded and (outputs.shape[1] == 1 or np.abs(outputs.sum(1) - 1).max() <= _SLACK))
+
+
+def probe_outputs(model: keras.Model) -> np.ndarray | None:
+    """What a model puts out for noise of several sizes, so wild that no logit stays in [0, 1].
+
+    Args:
+        model: A built model of one input and one output.
+
+    Returns:
+        float32 ``(n, ...)``; None if it cannot be asked, such as one that takes words.
+    """
+    shape = input_shape(model)
+    if shape is None:
+        return None
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(4, *(_PROBE_SIDE if side is None else side for side in shape)))
+    sizes = np.array([1.0, 10.0, 1e3, 1e4]).reshape(-1, *[1] * len(shape))
+    samples = np.concatenate([noise * sizes, np.abs(noise * sizes)]).astype(np.float32)
+    try:
+        return np.asarray(tf.cast(model(tf.constant(samples), training=False), tf.float32))
+    except Exception:  # whatever a stranger's layers raise on what they are not made for
+        return None
+
+
+def input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
+    """What one sample of a model's only input is shaped like; None if it has another form.
+
+    Args:
+        model: A functional or sequential model, or a subclassed one that was called or built.
+    """
+    inputs = getattr(model, "inputs", None)
+    if inputs:
+        return tuple(inputs[0].shape[1:]) if len(inputs) == 1 else None
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, (tuple, list)):
+        return None
+    sides = all(side is None or isinstance(side, int) for side in shape)
+    return tuple(shape[1:]) if sides else None
+
+
 def _output_shape(model: keras.Model) -> tuple[int | None, ...]:
-    return tuple(model.outputs[0].shape) if model.outputs else tuple(model.output_shape)
+    outputs = getattr(model, "outputs", None)
+    if outputs:
+        return tuple(outputs[0].shape)
+    found = probe_outputs(model)
+    if found is None:
+        raise InvalidInputError(
+            f"The model must be built, with one input and one output. Received: {model.name!r}, "
+            "which is not. Call it on a batch of samples once."
+        )
+    return (None, *found.shape[1:])
 
 
-def _last_activation(model: keras.Model) -> str:
-    """The name of the activation that a model's output comes out of; ``"linear"`` if none."""
+def _last_activation(model: keras.Model) -> str | None:
+    """The name of the activation that a model's output comes out of; None if that is unknown."""
     layer: Any = _producer(model)
-    while True:
+    while layer is not None:
         if isinstance(layer, keras.Model):
             layer = _producer(layer)
         elif isinstance(layer, keras.layers.Softmax):
             return "softmax"
         elif isinstance(layer, _TRANSPARENT) or _is_recast(layer):
             layer = _producer_of(layer.input)
-        elif hasattr(layer, "activation"):
-            return str(getattr(layer.activation, "__name__", layer.activation))
+        elif isinstance(layer, (keras.layers.Dense, keras.layers.Activation)):
+            return _name_of(layer.activation)
         else:
             # An operation of keras.ops, such as Softmax or Sigmoid.
-            return type(layer).__name__.lower()
+            name = type(layer).__name__.lower()
+            return name if name in ("softmax", "sigmoid") and _is_keras(type(layer)) else None
+    return None
+
+
+def _name_of(activation: Any) -> str | None:
+    """The name of one of Keras' own activations; a stranger's may be called anything."""
+    return str(activation.__name__) if _is_keras(activation) else None
+
+
+def _is_keras(value: Any) -> bool:
+    module = getattr(value, "__module__", None) or ""
+    return module.partition(".")[0] == "keras" and hasattr(value, "__name__")
 
 
 def _is_recast(layer: Any) -> bool:
@@ -189,10 +282,11 @@ def _is_recast(layer: Any) -> bool:
 
 
 def _producer(model: keras.Model) -> Any:
-    if model.outputs:
-        return _producer_of(model.outputs[0])
-    return model.layers[-1] if model.layers else None
+    """The last layer or operation; None for a subclassed model, which does not tell."""
+    outputs = getattr(model, "outputs", None)
+    return _producer_of(outputs[0]) if outputs else None
 
 
-def _producer_of(tensor: keras.KerasTensor) -> Any:
-    return tensor._keras_history.operation
+def _producer_of(tensor: Any) -> Any:
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else history.operation

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.build import architectures, build_classifier
-from keras_ganaccel.classifier.members import answer_function, check_teacher
+from keras_ganaccel.classifier.members import answer_function, check_teacher, count_columns
 from keras_ganaccel.classifier.outputs import (
     BINARY_LOGIT,
     BINARY_PROBABILITY,
@@ -68,7 +68,8 @@ class Ensemble:
 
     @functools.cached_property
     def _answers(self) -> list[Callable[[np.ndarray], np.ndarray]]:
-        return [answer_function(member) for member in self.members]
+        classes = count_columns(self)
+        return [answer_function(member, classes) for member in self.members]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the traced functions, which cannot be pickled."""

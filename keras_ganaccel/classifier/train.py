@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.classifier.distill import Distiller
-from keras_ganaccel.classifier.outputs import predict_logits
+from keras_ganaccel.classifier.outputs import input_shape, predict_logits
+from keras_ganaccel.classifier.targets import check_training_arrays
 from keras_ganaccel.classifier.weights import seed_random_layers
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import distribute_stream
@@ -45,9 +48,9 @@ def make_optimizer(
         raise InvalidInputError(
             f"Unknown `schedule`. Received: {schedule!r}. {nearest(schedule, SCHEDULES)}"
         )
-    rate: Any = learning_rate
+    rate: Any = float(learning_rate)
     if schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
     try:
         return keras.optimizers.get(
             {"class_name": optimizer, "config": {"learning_rate": rate, "name": optimizer}}
@@ -88,7 +91,8 @@ def train_classifier(
         model: A classifier; see `output_kind` for what it may put out.
         data: Arrays ``(x, y)`` or ``(x, y, sample_weight)``, with x float32 ``(n, height, width,
             channels)`` in [0, 1] and y as in `Distiller` (integers, soft labels, or a mapping);
-            or a dataset of such batches, repeated as needed.
+            or a `tf.data.Dataset` or `keras.utils.PyDataset` of such batches, repeated as needed;
+            or a generator of them, which must not end before the training does.
         steps: Optimizer steps.
         batch_size: Samples per step over all replicas; a dataset has its own.
         optimizer: A Keras optimizer or its name.
@@ -111,10 +115,12 @@ def train_classifier(
         The history: one entry per metric.
 
     Raises:
-        InvalidInputError: An option is unknown or out of range.
+        InvalidInputError: An option is unknown or out of range, samples or labels cannot be learned
+            from, or the data ended before the training did.
     """
-    if steps < 1:
-        raise InvalidInputError(f"`steps` must be at least 1. Received: {steps}. Train longer.")
+    steps = whole_number("steps", steps)
+    batch_size = whole_number("batch_size", batch_size)
+    steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
     seed_random_layers(model, seed)
     strategy = model.distribute_strategy
     with strategy.scope():
@@ -133,8 +139,9 @@ def train_classifier(
             optimizer=make_optimizer(optimizer, learning_rate, schedule, steps),
             steps_per_execution=min(steps_per_execution, steps),
         )
-    return distiller.fit(
-        _batches(strategy, data, steps, batch_size, seed),
+    first_step = int(distiller.optimizer.iterations)
+    history = distiller.fit(
+        _batches(distiller, data, steps, batch_size, seed),
         steps_per_epoch=steps,
         validation_data=validation,
         validation_batch_size=512,
@@ -142,6 +149,8 @@ def train_classifier(
         shuffle=False,
         verbose=verbose,
     )
+    _check_taken(distiller, first_step, steps)
+    return history
 
 
 def array_batches(
@@ -210,14 +219,94 @@ def score_logits(logits: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def _batches(
-    strategy: tf.distribute.Strategy, data: Any, steps: int, batch_size: int, seed: int
-) -> Any:
-    if isinstance(data, Mapping) or not isinstance(data, (tuple, list)):
-        if not isinstance(data, tf.data.Dataset):
+def whole_number(name: str, value: Any) -> int:
+    """Returns a number of things, of Python's or NumPy's integers.
+
+    Args:
+        name: Of the argument.
+        value: What was given for it.
+
+    Raises:
+        InvalidInputError: It is no whole number from 1 on.
+
+    Example:
+        >>> whole_number("steps", np.int64(5))
+        5
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InvalidInputError(
+            f"`{name}` must be a whole number, at least 1. Received: {value!r}. Pass 1 or more."
+        )
+    return number
+
+
+def _check_taken(distiller: Distiller, first: int, steps: int) -> None:
+    """Refuses a training that ended early because its data did, not because a callback said so."""
+    taken = int(distiller.optimizer.iterations) - first
+    if taken < steps and not distiller.stop_training:
+        raise InvalidInputError(
+            f"The data ended before the training did. Received: batches for {taken} of {steps} "
+            "steps. Give at least one batch, and a generator that goes on."
+        )
+
+
+def _batches(distiller: Distiller, data: Any, steps: int, batch_size: int, seed: int) -> Any:
+    model = distiller.student
+    if isinstance(data, (tuple, list)):
+        return array_batches(
+            model.distribute_strategy,
+            check_training_arrays(data, distiller.num_classes, input_shape(model)),
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    if isinstance(data, keras.utils.PyDataset):
+        given = data
+        data = _dataset(lambda: (given[index] for index in range(len(given))), given[0])
+    elif isinstance(data, Iterator):
+        first = next(data, None)
+        if first is None:
             raise InvalidInputError(
-                "`data` must be arrays (x, y) or a dataset of batches. "
-                f"Received: {type(data).__name__}. Batch your dataset, or pass arrays."
+                "The data must hold batches. Received: a generator that yields none. Make it anew."
             )
-        return data.repeat().take(steps)
-    return array_batches(strategy, data, steps=steps, batch_size=batch_size, seed=seed)
+        return _dataset(lambda: itertools.chain([first], data), first).take(steps)
+    if not isinstance(data, tf.data.Dataset):
+        raise InvalidInputError(
+            "`data` must be arrays (x, y) or a dataset of batches. "
+            f"Received: {type(data).__name__}. Batch your dataset, or pass arrays."
+        )
+    _check_batched(data.element_spec, model)
+    if int(data.cardinality()) == 0:
+        raise InvalidInputError(
+            "The data must hold batches. Received: an empty dataset. Give at least one sample."
+        )
+    return data.repeat().take(steps)
+
+
+def _dataset(batches: Callable[[], Iterable[Any]], first: Any) -> tf.data.Dataset:
+    """A dataset of what a Python iterable yields, its batches of any size."""
+
+    def spec(part: Any) -> tf.TensorSpec:
+        array = np.asarray(part)
+        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
+
+    return tf.data.Dataset.from_generator(
+        batches, output_signature=tf.nest.map_structure(spec, first)
+    )
+
+
+def _check_batched(spec: Any, model: keras.Model) -> None:
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise InvalidInputError(
+            f"`data` must yield (x, y) or (x, y, sample_weight). Received: {spec}. Map it to that."
+        )
+    shape, rank = input_shape(model), getattr(getattr(spec[0], "shape", None), "rank", None)
+    if shape is not None and rank == len(shape):
+        raise InvalidInputError(
+            f"`data` must yield batches. Received: samples of shape {tuple(spec[0].shape)}. "
+            "Call .batch(64) on the dataset."
+        )

@@ -5,6 +5,7 @@ without their counts, and leaves it to each custom step to divide by the right b
 `Trainer` and `global_batch_mean` settle this for every model of the package.
 """
 
+from keras_ganaccel.distribution.checks import refusals, require
 from keras_ganaccel.distribution.replicas import (
     batch_layout,
     bytes_from_chief,
@@ -32,5 +33,7 @@ __all__ = [
     "is_chief",
     "is_multi_worker",
     "make_strategy",
+    "refusals",
+    "require",
     "sum_over_workers",
 ]

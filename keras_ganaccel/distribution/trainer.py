@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
+
+from keras_ganaccel.distribution.checks import refusals
 
 
 @keras.saving.register_keras_serializable(package="keras_ganaccel")
@@ -18,7 +22,55 @@ class Trainer(keras.Model):
     `self.metrics`, which add up sums and counts over replicas and steps. ``steps_per_execution``
     steps run in one call into TensorFlow; XLA is used only for ``jit_compile=True`` and a single
     device.
+
+    Attributes:
+        directions: ``"max"`` or ``"min"`` for what is logged and no metric of `compile`: what
+            callbacks with ``mode="auto"`` look for.
     """
+
+    directions: ClassVar[Mapping[str, str]] = {}
+    _seen_data = False
+
+    @functools.wraps(keras.Model.fit, assigned=())
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains; see `keras.Model.fit`."""
+        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        self.check_data(given)
+        self.direct(given.get("callbacks"))
+        return super().fit(*args, **kwargs)
+
+    def check_data(self, given: Mapping[str, Any]) -> None:
+        """Called by `fit` before anything is trained.
+
+        Args:
+            given: The arguments of `fit` by name.
+
+        Raises:
+            InvalidInputError: Arrays among them that a subclass cannot learn from.
+        """
+
+    def direct(self, callbacks: Any) -> None:
+        """Tells callbacks such as `keras.callbacks.EarlyStopping` which way is better.
+
+        Keras itself knows the direction of the metrics of `compile` alone. A callback that was
+        given a mode keeps it.
+
+        Args:
+            callbacks: As `fit` takes them.
+        """
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = callbacks.callbacks
+        for callback in tf.nest.flatten(callbacks):
+            name = str(getattr(callback, "monitor", "")).removeprefix("val_")
+            if getattr(callback, "mode", None) == "auto" and name in self.directions:
+                callback.mode = self.directions[name]
+
+    def on_first_batch(self, spec: Any) -> None:
+        """Called once, before the first step, for what depends on the form of the data.
+
+        Args:
+            spec: A `tf.TypeSpec` for each part of (one replica's share of) a batch.
+        """
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -104,14 +156,29 @@ class Trainer(keras.Model):
 
         def function(iterator: Any, steps: int | None = None) -> dict[str, Any]:
             if not isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
-                return on_data(next(iter(iterator)))
+                data = next(iter(iterator))
+                self._look_at(tf.nest.map_structure(_spec_of, data))
+                with refusals():
+                    return on_data(data)
+            self._look_at(iterator.element_spec)
             limit = self.steps_per_execution if steps is None else steps
-            count, logs = on_iterator(iterator, tf.constant(limit))
+            with refusals():
+                count, logs = on_iterator(iterator, tf.constant(limit, tf.int32))
             if int(count) == 0:
                 raise StopIteration
             return logs
 
         return function
+
+    def _look_at(self, spec: Any) -> None:
+        if not self._seen_data:
+            # A distributed dataset has a specification per replica; one is as good as another.
+            one = tf.nest.map_structure(
+                lambda part: tf.nest.flatten(part, expand_composites=True)[0], spec
+            )
+            with self.distribute_strategy.scope():
+                self.on_first_batch(one)
+            self._seen_data = True
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing: everything is built beforehand, and Keras' own way fails on replicas."""
@@ -119,3 +186,7 @@ class Trainer(keras.Model):
     def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
         """The logs are the metrics' results already."""
         return logs
+
+
+def _spec_of(value: Any) -> tf.TypeSpec | None:
+    return None if value is None else tf.type_spec_from_value(tf.convert_to_tensor(value))
