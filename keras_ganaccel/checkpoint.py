@@ -92,7 +92,7 @@ def load_newest(folder: str | os.PathLike[str]) -> State | None:
     for path in paths:
         try:
             return decode(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("Checkpoint %s is damaged (%s); the one before is used.", path, error)
     if paths:
         raise CheckpointError(
@@ -133,7 +133,7 @@ def decode(content: bytes) -> State:
 
 def _newest_first(folder: Path) -> list[Path]:
     paths = (path for path in folder.glob("state-*.ckpt") if _NAME.fullmatch(path.name))
-    return sorted(paths, reverse=True)
+    return sorted((path for path in paths if not path.is_dir()), reverse=True)
 
 
 def _clear(folder: Path, step: int, keep: int) -> None:

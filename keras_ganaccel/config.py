@@ -410,10 +410,15 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     return with_values(preset(str(values.get("preset", "default"))), flat)
 
 
+def config_yaml(config: RunConfig) -> str:
+    """Returns the configuration as YAML."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
 def save_config(config: RunConfig, path: str | Path) -> None:
     """Writes the configuration as YAML, atomically."""
     with atomic_open(path, "w") as file:
-        yaml.safe_dump(to_dict(config), file, sort_keys=False, allow_unicode=True)
+        file.write(config_yaml(config))
 
 
 def load_config(path: str | Path) -> RunConfig:

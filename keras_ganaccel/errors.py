@@ -26,6 +26,10 @@ class MissingFileError(InvalidInputError, FileNotFoundError):
     """A file or folder that was named does not exist or cannot be read."""
 
 
+class DamagedFileError(InvalidInputError):
+    """A file that the package wrote is damaged, or is no longer what was written."""
+
+
 class UnsafeModelError(InvalidInputError):
     """A model file holds code (a lambda) that would run when it is loaded."""
 
@@ -45,6 +49,8 @@ class RunFailedError(GanAccelError, RuntimeError):
 class CheckpointError(GanAccelError, OSError):
     """No usable checkpoint was found where one is needed."""
 
+    exit_code = 2
+
 
 class EquivalenceError(GanAccelError, ArithmeticError):
     """Two models that must compute the same do not."""
@@ -52,6 +58,19 @@ class EquivalenceError(GanAccelError, ArithmeticError):
 
 class VerificationError(GanAccelError, AssertionError):
     """An exported artefact does not keep what was promised of it."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C or by a signal, and can be gone on with.
+
+    Args:
+        message: One line with the words that go on with it.
+        folder: The run folder.
+    """
+
+    def __init__(self, message: str, folder: str) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

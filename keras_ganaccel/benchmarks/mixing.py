@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.environment import environment
 from keras_ganaccel.mixing.controls import NoiseSource
 from keras_ganaccel.mixing.generated import GeneratedDataset
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.mixing.pool import write_pool
-from keras_ganaccel.rundir import environment
 
 _CLASSES = 10
 _WARM_UP = 20

@@ -149,6 +149,8 @@ class Ensemble:
             files.append(f"member{index}.joblib")
             try:
                 atomic_save(folder / files[-1], functools.partial(joblib.dump, member))
+            except OSError:
+                raise
             except Exception as error:
                 raise InvalidInputError(
                     f"Member {index} of the ensemble cannot be saved. Received: "
@@ -161,18 +163,21 @@ class Ensemble:
         """Reads what `save` wrote. It may hold pickles: only load folders that you trust.
 
         Raises:
-            MissingFileError: The folder holds no ensemble.
+            MissingFileError: The folder holds no ensemble, or one that is damaged or needs other
+                versions of its members' packages.
         """
         folder = Path(folder)
         try:
             described = json.loads((folder / "ensemble.json").read_text(encoding="utf-8"))
             members = [_load_member(folder / name) for name in described["files"]]
-        except (OSError, ValueError, KeyError) as error:
+            return cls(members, described["weights"])
+        # A damaged or foreign pickle raises nearly anything.
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
             raise MissingFileError(
-                f"No ensemble can be read there. Received: {str(folder)!r} "
-                f"({str(error).splitlines()[0][:100]}). Name a folder that `Ensemble.save` wrote."
+                f"No ensemble can be read there. Received: {str(folder)!r} ({reason}). "
+                "Name a folder that `Ensemble.save` wrote, with the packages that it was made with."
             ) from None
-        return cls(members, described["weights"])
 
 
 def build_teacher(

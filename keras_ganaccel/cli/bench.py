@@ -11,9 +11,9 @@ import typer
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
 from keras_ganaccel.config import RunConfig, parse_settings, with_values
+from keras_ganaccel.environment import environment
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.files import write_json
-from keras_ganaccel.rundir import environment
 
 Out = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")]
 app = typer.Typer(

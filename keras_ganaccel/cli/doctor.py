@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
-from keras_ganaccel.rundir import environment
+from keras_ganaccel.environment import environment
 
 EXAMPLE = "Example: ganaccel doctor --json"
 

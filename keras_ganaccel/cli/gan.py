@@ -10,7 +10,9 @@ import typer
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import console, show_error, show_json
 from keras_ganaccel.config import parse_settings, preset, with_values
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, RunInterrupted
+from keras_ganaccel.files import shown
+from keras_ganaccel.invocation import command_line
 from keras_ganaccel.journey.user_model import check_model_file
 from keras_ganaccel.rundir import check_out_folder
 
@@ -83,14 +85,15 @@ def train(
             progress=make_progress(console(json_output)),
             only=("data", "gan"),
         )
-    except KeyboardInterrupt as interrupt:
-        show_error(str(interrupt) or "Interrupted.")
+    except RunInterrupted as interrupt:
+        words = command_line("gan", "train", "--resume", shown(interrupt.folder))
+        show_error(f"Interrupted. Go on with: {words}")
         raise typer.Exit(130) from None
     record = RunFolder(result.folder).record("gan")
     if json_output:
         show_json({"folder": str(result.folder), **(record or {})})
     else:
-        print(f"Generator: {result.folder / 'artifacts' / 'generator.keras'}")
+        print(f"Generator: {shown(result.folder / 'artifacts' / 'generator.keras')}")
 
 
 @app.command(

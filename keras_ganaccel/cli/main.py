@@ -20,12 +20,9 @@ from keras_ganaccel.cli import (
     run,
     verify,
 )
-from keras_ganaccel.cli.terminal import (
-    show_error,
-    silence_python_libraries,
-    silence_tensorflow,
-)
+from keras_ganaccel.cli.terminal import prepare_terminal, show_error, silence_python_libraries
 from keras_ganaccel.errors import GanAccelError
+from keras_ganaccel.files import out_of_space
 from keras_ganaccel.version import __version__
 
 # Some versions of Typer carry a click of their own; its errors are those that count.
@@ -77,15 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words after `ganaccel`; those of the process by default.
     """
-    silence_tensorflow()
+    prepare_terminal()
     silence_python_libraries()
     sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = typer.main.get_command(app).main(arguments, "ganaccel", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        _command(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return 0
+    except typer.Exit as end:
+        return end.exit_code
     except GanAccelError as error:
         show_error(str(error))
         return error.exit_code
@@ -95,9 +96,27 @@ def _run(arguments: list[str]) -> int:
         else:
             show_error(error.format_message())
         return 2
-    except (KeyboardInterrupt, typer.Abort):
-        show_error("Interrupted.")
+    except (KeyboardInterrupt, typer.Abort) as interrupt:
+        show_error(str(interrupt) or "Interrupted.")
         return 130
     except BrokenPipeError:
         sys.stdout = None  # nothing is left to flush to
         return 1
+    except MemoryError as error:
+        show_error(f"The memory does not suffice. Received: {error or 'no details'}. Free some.")
+        return 1
+    except Exception as error:
+        if out_of_space(error):
+            show_error(f"The disk is full. Received: {error}. Make space, and start again.")
+        elif isinstance(error, OSError):
+            show_error(f"A file could not be written or read. Received: {error}. Mend that.")
+        else:
+            raise
+        return 1
+
+
+def _command(arguments: list[str]) -> None:
+    """Runs the command; without click's own `main`, which ends broken pipes and interrupts."""
+    command = typer.main.get_command(app)
+    with command.make_context("ganaccel", arguments) as context:
+        command.invoke(context)

@@ -10,7 +10,9 @@ import typer
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
 from keras_ganaccel.errors import MissingFileError
-from keras_ganaccel.rundir import RunFolder, python_command
+from keras_ganaccel.files import shown
+from keras_ganaccel.invocation import command_line
+from keras_ganaccel.rundir import RunFolder
 
 EXAMPLE = "Example: ganaccel report runs/first"
 
@@ -24,7 +26,7 @@ def command(
     if not (folder.path / "ledger.json").is_file():
         raise MissingFileError(
             f"The run is not finished. Received: {str(run)!r}. "
-            f"Go on with: {python_command()} run --resume {run}."
+            f"Go on with: {command_line('run', '--resume', run)}"
         )
     from keras_ganaccel.report.html import write_report
 
@@ -33,4 +35,4 @@ def command(
         show_json([str(path) for path in paths])
     else:
         for path in paths:
-            print(path)
+            print(shown(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,8 @@ from keras_ganaccel.config import (
     to_dict,
     with_values,
 )
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, RunInterrupted
+from keras_ganaccel.files import shown
 from keras_ganaccel.journey.user_model import check_model_file
 from keras_ganaccel.rundir import RunFolder, check_out_folder
 
@@ -116,7 +119,9 @@ def command(
                 "A resumed run keeps its configuration and folder. Received: --resume with other "
                 "settings. Leave those out, or start a new run."
             )
-        resolved = RunFolder(resume).config
+        run = RunFolder(resume)
+        run.check()
+        resolved = run.config
     else:
         resolved = _resolve(preset_name, config, values)
         if out is not None:
@@ -184,7 +189,9 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
     if json_output:
         show_json(plan)
     else:
-        print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True), end="")
+        # Escaped where the console could not show it, so that it stays what it is.
+        plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+        print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=not plain), end="")
 
 
 def _accelerate(
@@ -207,8 +214,10 @@ def _accelerate(
             progress=progress,
             profile=profile,
         )
-    except KeyboardInterrupt as interrupt:
-        show_error(str(interrupt) or "Interrupted.")
+    except RunInterrupted as interrupt:
+        # What else was asked for is wanted then, too.
+        more = [*(["--publish", publish] if publish else []), *(["--json"] if json_output else [])]
+        show_error(" ".join([str(interrupt), *(shlex.quote(word) for word in more)]))
         raise typer.Exit(130) from None
     published = result.publish(publish) if publish else None
     if json_output:
@@ -226,6 +235,6 @@ def _accelerate(
     print()
     for finding in result.ledger.findings():
         print(f"- {finding}")
-    print(f"\nReport: {result.report}")
+    print(f"\nReport: {shown(result.report)}")
     if published:
         print(f"Published: {published}")

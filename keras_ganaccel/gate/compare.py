@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.files import write_json
+from keras_ganaccel.files import read_sealed_json, write_sealed_json
 from keras_ganaccel.gate.arms import (
     Arm,
     Recipe,
@@ -272,7 +272,7 @@ class PairedComparison:
     def _read_results(self) -> dict[str, Score]:
         if self._path is None or not self._path.exists():
             return {}
-        state = json.loads(self._path.read_text(encoding="utf-8"))
+        state = read_sealed_json(self._path)
         if state["fingerprint"] != self._fingerprint:
             logger.warning("%s is of another comparison; beginning anew.", self._path)
             return {}
@@ -281,4 +281,4 @@ class PairedComparison:
     def _write_results(self) -> None:
         if self._path is not None:
             results = {key: asdict(score) for key, score in self._results.items()}
-            write_json(self._path, {"fingerprint": self._fingerprint, "results": results})
+            write_sealed_json(self._path, {"fingerprint": self._fingerprint, "results": results})

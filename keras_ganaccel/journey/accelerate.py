@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,16 @@ from keras_ganaccel.config import ReuseConfig, RunConfig, preset, with_values
 from keras_ganaccel.data.sources import LabelledData, load_data
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.integrity import Loss
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import load_model
-from keras_ganaccel.rundir import RunFolder, check_out_folder, python_command, save_splits
+from keras_ganaccel.paths import MEMORY
+from keras_ganaccel.rundir import RunFolder, check_out_folder, save_splits
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-    from keras_ganaccel.journey.context import Journey
-
-_MEMORY = "memory"
 
 
 def accelerate(
@@ -63,31 +61,38 @@ def accelerate(
         RunFailedError: A stage could not be brought to a good end.
     """
     earlier = None if resume is None else _reopen(resume, config, out)
-    if earlier is not None and earlier.finished:
+    loss = None if earlier is None else earlier.check()
+    if earlier is not None and earlier.finished and loss is None:
         return AccelerationResult(earlier.path)
     settings = resolve(config or preset(), model, data) if earlier is None else earlier.config
     if out is not None and settings.strategy != "multiworker":
         check_out_folder(out)
+    if earlier is None:
+        _check_apart(settings.data.source, Path("runs") if out is None else out)
     loaded = load_for_run(settings, data)
     if earlier is not None:
         _check_same_data(earlier, loaded)
     strategy, network = _start(settings, loaded, model)
 
-    def chiefs_folder() -> RunFolder:
-        return earlier or RunFolder.create(
-            out if out is not None else _new_folder(loaded.name, settings),
-            settings,
-            prepare=lambda folder: save_splits(folder, _split_rows(loaded)),
-        )
-
     from keras_ganaccel.distribution import is_chief
     from keras_ganaccel.journey.context import Journey
+    from keras_ganaccel.journey.work import travel
     from keras_ganaccel.journey.workers import folder_of_worker
 
-    run = folder_of_worker(strategy, chiefs_folder)
     progress = (progress or make_progress()) if is_chief(strategy) else Silent()
-    with _profiler(run.path / "profile" if profile else None):
-        return _travel(Journey(run, loaded, strategy, progress, network), only)
+    with ExitStack() as block:
+
+        def chiefs_folder() -> RunFolder:
+            run = earlier or _create(out, loaded, settings)
+            block.enter_context(run.held())
+            if earlier is not None:
+                for note in _restored(earlier, loaded, loss):
+                    progress.note(note)
+            return run
+
+        run = folder_of_worker(strategy, chiefs_folder)
+        block.enter_context(_profiler(run.path / "profile" if profile else None))
+        return travel(Journey(run, loaded, strategy, progress, network), only)
 
 
 def resolve(config: RunConfig, model: Any, data: Any) -> RunConfig:
@@ -105,11 +110,11 @@ def resolve(config: RunConfig, model: Any, data: Any) -> RunConfig:
     if isinstance(data, str):
         values["data.source"] = data
     elif data is not None:
-        values["data.source"] = _MEMORY
+        values["data.source"] = MEMORY
     if isinstance(model, (str, os.PathLike)):
         values["model.path"] = os.fspath(model)
     elif model is not None:
-        values["model.path"] = _MEMORY
+        values["model.path"] = MEMORY
     return with_values(config, values)
 
 
@@ -126,7 +131,7 @@ def load_for_run(config: RunConfig, data: Any = None) -> LabelledData:
     if isinstance(data, LabelledData):
         return data
     source = config.data.source
-    if source == _MEMORY:
+    if source == MEMORY:
         if data is None:
             raise InvalidInputError(
                 "The run was started on arrays in memory. Received: no data. "
@@ -159,11 +164,47 @@ def _split_rows(data: LabelledData) -> dict[str, np.ndarray]:
     return {name: getattr(data.splits, name) for name in ("train", "validation", "test")}
 
 
+def _check_apart(source: str, out: str | os.PathLike[str]) -> None:
+    """Refuses to write into the data folder: what is written would be taken for data later."""
+    folder, place = os.path.realpath(os.path.expanduser(source)), os.path.realpath(out)
+    if os.path.isdir(folder) and Path(place).is_relative_to(folder):
+        raise InvalidInputError(
+            f"The out folder must not lie in the data folder. Received: {os.fspath(out)!r} in "
+            f"{source!r}. Choose another by --out: a run in there would be read as a class."
+        )
+
+
+def _create(out: str | os.PathLike[str] | None, data: LabelledData, config: RunConfig) -> RunFolder:
+    def make(path: str | os.PathLike[str]) -> RunFolder:
+        return RunFolder.create(path, config, lambda folder: save_splits(folder, _split_rows(data)))
+
+    if out is not None:
+        return make(out)
+    while True:
+        path = _new_folder(data.name, config)
+        try:
+            return make(path)
+        except InvalidInputError:
+            # Another run, started at the same time, may have taken the name.
+            if not path.exists():
+                raise
+
+
+def _restored(run: RunFolder, data: LabelledData, loss: Loss | None) -> Iterator[str]:
+    """Makes a run fit to go on, and tells what there is to say of that."""
+    remark = run.other_surroundings()
+    run.restore(_split_rows(data), loss)
+    if remark is not None:
+        yield remark
+    if loss is not None:
+        yield f"Missing: {loss.missing}. These stages are done again: {', '.join(loss.stages)}."
+
+
 def _check_same_data(run: RunFolder, data: LabelledData) -> None:
-    with np.load(run.path / "splits.npz", allow_pickle=False) as saved:
-        same = all(np.array_equal(saved[name], rows) for name, rows in _split_rows(data).items())
     record = run.record("data")
-    if not same or (record is not None and record["fingerprint"] != data.fingerprint()):
+    if not run.has_splits(_split_rows(data)) or (
+        record is not None and record["fingerprint"] != data.fingerprint()
+    ):
         raise InvalidInputError(
             f"The data are not those that the run began with. Received: {data.name!r}. "
             "Restore them, or start a new run."
@@ -174,7 +215,7 @@ def _load_user_model(config: RunConfig, model: Any) -> keras.Model | None:
     path = config.model.path
     if path is None:
         return None
-    if path == _MEMORY:
+    if path == MEMORY:
         if model is None:
             raise InvalidInputError(
                 "The run was started on a model in memory. Received: no model. "
@@ -245,30 +286,3 @@ def _profiler(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         tf.profiler.experimental.stop()
-
-
-def _travel(journey: Journey, only: Sequence[str] | None) -> AccelerationResult:
-    """Does every stage that is still to do, each from the files of those before it."""
-    import keras
-
-    from keras_ganaccel.journey.stages import stages_named
-
-    progress, run, stages = journey.progress, journey.run, stages_named(only)
-    try:
-        for index, stage in enumerate(stages, start=1):
-            progress.start(stage.name, index, len(stages))
-            record = run.record(stage.name)
-            if record is None:
-                # A stage must not depend on what ran before it in the same process.
-                keras.utils.set_random_seed(journey.seed(stage.name))
-                record = run.finish(stage.name, stage.work(journey))
-                progress.finish(stage.name, stage.summary(record))
-            else:
-                progress.finish(stage.name, f"{stage.summary(record)} (done before)")
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Interrupted. Go on with: {python_command()} run --resume {run.path}"
-        ) from None
-    finally:
-        progress.close()
-    return AccelerationResult(run.path)

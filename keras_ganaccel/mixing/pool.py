@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_ganaccel.classifier.members import answer_function, check_teacher
 from keras_ganaccel.classifier.outputs import probability_logits
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.errors import DamagedFileError, InvalidInputError, MissingFileError
 from keras_ganaccel.files import sha256, write_json
 from keras_ganaccel.mixing.filters import Chain, Filter
 from keras_ganaccel.mixing.plan import Quota, class_targets, spread_labels
@@ -296,6 +296,12 @@ def _finished(folder: Path, request: dict[str, Any]) -> PoolFacts:
     held = json.loads((folder / _FACTS).read_text(encoding="utf-8"))["request"]
     if held != request:
         raise _other_pool(folder, held, request)
+    for shard in facts.shards:
+        if sha256(folder / shard["file"]) != shard["sha256"]:
+            raise DamagedFileError(
+                f"A shard of the pool is damaged. Received: {str(folder / shard['file'])!r}. "
+                "Restore it, or delete the folder to have the pool written anew."
+            )
     return facts
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import jinja2
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.ledger import Ledger, kilobytes, percent
-from keras_ganaccel.rundir import read_metrics
+from keras_ganaccel.rundir import RunFolder, read_environment, read_metrics
 
 SAMPLES = "real_and_generated.png"
 
@@ -64,14 +63,15 @@ def _content(folder: Path) -> dict[str, Any]:
     ledger = Ledger.load(folder / "ledger.json")
     values = ledger.values
     metrics = read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else []
-    verified = _read_json(folder / "checkpoints" / "verify.json").get("details", {})
+    run = RunFolder(folder)
+    verified = (run.record("verify") or {}).get("details", {})
     samples = folder / "samples" / SAMPLES
     return {
         "ledger": values,
         "findings": ledger.findings(),
-        "environment": _read_json(folder / "environment.json"),
-        "config": (folder / "config.yaml").read_text(encoding="utf-8"),
-        "notes": _notes(folder),
+        "environment": read_environment(run.path),
+        "config": run.config_text(),
+        "notes": _notes(run),
         "samples": _data_uri(samples) if samples.is_file() else None,
         "pictures": _pictures(values, metrics, verified),
     }
@@ -93,17 +93,13 @@ def _pictures(
     }
 
 
-def _notes(folder: Path) -> list[str]:
+def _notes(run: RunFolder) -> list[str]:
     """The remarks that the stages recorded, in the order of the journey."""
     return [
         note
         for name in ("data", "teacher", "headroom", "gan", "pool", "gate")
-        for note in _read_json(folder / "checkpoints" / f"{name}.json").get("notes", [])
+        for note in (run.record(name) or {}).get("notes", [])
     ]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _data_uri(path: Path) -> str:
