@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,9 @@ import numpy as np
 from keras_ganaccel.data.arrays import RawData
 from keras_ganaccel.data.images import image_suffixes, read_images, relative_names
 from keras_ganaccel.data.labels import named
+from keras_ganaccel.data.words import split_of
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
-_SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "validate": "validation", "dev": "validation", "eval": "validation", "evaluation": "validation",
-    "test": "test", "testing": "test", "tests": "test", "holdout": "test",
-}  # fmt: skip
 _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")
 # What operating systems and tools leave behind.
 _JUNK_FOLDERS = frozenset(
@@ -48,17 +42,6 @@ class _ClassFolder:
     split: str
     name: str
     files: FolderFiles
-
-
-def split_of(folder_name: str) -> str | None:
-    """Tells which split a folder is called after, in any case, or None.
-
-    Example:
-        >>> split_of("Training"), split_of("VALID"), split_of("test_set"), split_of("tested")
-        ('train', 'validation', 'test', None)
-    """
-    word = re.sub(r"[\s_.-]*(set|data|images?|imgs?|split)$", "", folder_name.strip().lower())
-    return _SPLIT_WORDS.get(word)
 
 
 def list_files(folder: Path) -> FolderFiles:

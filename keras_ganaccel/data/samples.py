@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import check_samples, read_array, resize_samples
+from keras_ganaccel.data.arrays import (
+    check_samples,
+    read_array,
+    resize_samples,
+    unflattened,
+)
 from keras_ganaccel.data.folders import left_out_note, list_files
 from keras_ganaccel.data.images import read_images, relative_names
+from keras_ganaccel.data.scale import to_scale
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
@@ -56,7 +62,8 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
 
     Args:
         path: An image file, a folder of them (at any depth, in sorted path order), an .npy file,
-            an .npz file with ``x``, or an array. Arrays must be in `spec.value_range` already.
+            an .npz file with ``x``, or an array. Arrays must be in `spec.value_range` already, or
+            be integers that fill their dtype.
         spec: The description of the data that they belong to.
         skip_corrupt: Leave out images that cannot be read; `Samples.skipped` lists them.
 
@@ -96,14 +103,18 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
 
 
 def _from_array(array: Any, spec: DataSpec, name: str) -> Samples:
-    x = check_samples(array, name)
+    x, notes = unflattened(array, name)
+    x = check_samples(x, name)
     if x.shape[3] != spec.channels:
         raise InvalidInputError(
             f"`{name}` must have the data's channels, {spec.channels}. Received: {x.shape[3]}. "
             "Convert the samples."
         )
+    x, scaled = to_scale(x, spec.value_range, name)
     x = resize_samples(x, (spec.height, spec.width))
-    return Samples(x, tuple(str(row) for row in range(len(x))))
+    for note in notes + scaled:
+        _LOG.warning("%s", note)
+    return Samples(x, tuple(str(row) for row in range(len(x))), notes=notes + scaled)
 
 
 def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:

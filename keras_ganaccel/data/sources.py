@@ -14,15 +14,17 @@ from keras_ganaccel.data import arrays, folders, libraries
 from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
+from keras_ganaccel.data.memory import read_memory
 from keras_ganaccel.data.preprocess import to_unit
 from keras_ganaccel.data.samples import load_samples, read_samples
+from keras_ganaccel.data.scale import check_width, natural_range, off_scale
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.data.split import Splits, make_splits
+from keras_ganaccel.data.words import SPLIT_NAMES
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 
 __all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
 
-_ARRAY_NAMES = {2: ("x", "y"), 4: ("x_train", "y_train", "x_test", "y_test")}
 _SMALLEST, _LARGEST = 4, 1024
 
 
@@ -59,9 +61,9 @@ class LabelledData:
         self, split: Literal["train", "validation", "test"]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the samples of a split, float32 in [0, 1], 4-D, and their int64 labels."""
-        if split not in arrays.SPLIT_NAMES:
+        if split not in SPLIT_NAMES:
             raise InvalidInputError(
-                f"Unknown split. Received: {split!r}. {nearest(split, arrays.SPLIT_NAMES)}"
+                f"Unknown split. Received: {split!r}. {nearest(split, SPLIT_NAMES)}"
             )
         rows = getattr(self.splits, split)
         return to_unit(self.x[rows], self.spec), self.y[rows]
@@ -90,6 +92,7 @@ def load_data(
     value_range: tuple[float, float] | None = None,
     skip_corrupt: bool = False,
     groups: Any = None,
+    target: str | None = None,
     seed: int = 0,
     name: str | None = None,
 ) -> LabelledData:
@@ -97,17 +100,24 @@ def load_data(
 
     Args:
         source: ``"digits"``; ``"keras:NAME"``; ``"tfds:NAME"``; an .npz file with ``x, y`` or
-            ``x_train, y_train, x_test, y_test``; .npy files as ``"x.npy,y.npy"`` or four of them;
-            a folder of class folders; or two or four arrays. Samples are ``(n, height, width)``
-            or ``(n, height, width, 1 or 3)`` of any real dtype. Labels are integers or strings;
-            -1 marks unlabelled rows.
+            ``x_train, y_train, x_test, y_test`` (or their usual other names, such as
+            ``train_images``); .npy files as ``"x.npy,y.npy"``, four or six of them; a folder of
+            class folders, alone or in folders called after splits; two, four or six arrays, or
+            pairs of them; a finite `tf.data.Dataset` of ``(x, y)``, batched or not, or two or
+            three of them; a mapping from such names to arrays or from splits to pairs; or a pandas
+            frame of pixels. Samples are ``(n, height, width)`` or ``(n, height, width, 1 or 3)``
+            of any real dtype. Labels are integers or strings; -1 and missing ones mark unlabelled
+            rows.
         image_size: ``(height, width)``, or one number for both, to resize to, antialiased. None
             keeps the size of arrays and takes the median of image files.
         labels_per_class: Rows per class for training and validation together; None takes all.
-        unlabelled: Further samples without labels: an array, or a path as in `load_samples`.
+        unlabelled: Further samples without labels: an array, or a path as in `load_samples`. They
+            must have the data's value range, or be integers that fill their dtype.
         value_range: The raw values that mean black and white. None takes 0 and 255 for image
             files, the dtype's ends for integers that fill it, else the ends of the training rows.
         skip_corrupt: Leave out images that cannot be read; `Audit.skipped` lists them.
+        target: The column of labels, where the source is a pandas frame of pixels; None takes the
+            one called label, target, class or y.
         groups: One group per row; a group stays on one side of every split.
         seed: Of the draw of labelled and validation rows. The test split does not depend on it.
         name: Of the data set; None derives it from the source.
@@ -119,7 +129,7 @@ def load_data(
         InvalidInputError: If the data cannot be used; the message is one line.
     """
     size = _checked_size(image_size)
-    raw = _read(source, size, skip_corrupt)
+    raw = _read(source, size, skip_corrupt, target)
     x = raw.x if size is None else resize_samples(raw.x, size)
     if x.min() == x.max():
         raise InvalidInputError(
@@ -128,8 +138,7 @@ def load_data(
         )
     encoded = encode_labels(raw.labels, every_text=raw.every_text)
     y, names = encoded.codes, encoded.names
-    if raw.class_names:
-        names = tuple(raw.class_names[int(label)] for label in names)
+    names, misfit = _own_names(names, raw.class_names)
     keys = sample_keys(x)
     supplied = {part: rows[y[rows] >= 0] for part, rows in raw.supplied.items()}
     supplied = {part: rows for part, rows in supplied.items() if len(rows)}
@@ -144,15 +153,22 @@ def load_data(
         class_names=names,
     )
     height, width, channels = x.shape[1:]
+    train = x[splits.train]
     ends = raw.value_range if value_range is None else _checked_range(value_range)
-    ends = ends or _find_range(x[splits.train])
+    ends = ends or natural_range(train)
+    check_width(ends)
     spec = DataSpec(height, width, channels, names, ends)
+    for part, rows in supplied.items():
+        if part != "train":
+            _refuse_other_scale(x[rows], ends, part)
     parts = [x[y == UNLABELLED]]
     skipped = raw.skipped
+    notes = raw.notes + encoded.notes + misfit + _range_note(train, ends)
     if unlabelled is not None:
         further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt)
         parts.append(further.x)
         skipped += further.skipped
+        notes += further.notes
     extra, leaked = _without_held_out(parts, keys, splits)
     report = audit(
         x,
@@ -164,17 +180,55 @@ def load_data(
         unlabelled=0 if extra is None else len(extra),
         unlabelled_removed=leaked,
         skipped=skipped,
-        notes=raw.notes + encoded.notes + _shortage(y, splits, labels_per_class),
+        notes=notes + _shortage(y, splits, labels_per_class),
     )
     return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
 
 
+def _own_names(
+    found: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The source's names of the classes that occur, where its labels are their numbers."""
+    if not names:
+        return found, ()
+    if all(label.isdecimal() and int(label) < len(names) for label in found):
+        return tuple(names[int(label)] for label in found), ()
+    if set(found) <= set(names):
+        return found, ()
+    return found, (f"The {len(names)} names of classes do not fit the labels and are not used.",)
+
+
+def _refuse_other_scale(x: np.ndarray, ends: tuple[float, float], part: str) -> None:
+    finding = off_scale(x, ends)
+    if finding:
+        raise InvalidInputError(
+            f"All splits must have one value range. Received: {finding} in the {part} split, for "
+            f"[{ends[0]:g}, {ends[1]:g}] in training. Rescale one of them."
+        )
+
+
+def _range_note(train: np.ndarray, ends: tuple[float, float]) -> tuple[str, ...]:
+    """Says so where a value range that was given is far from the values."""
+    finding = off_scale(train, ends)
+    if not finding:
+        return ()
+    return (
+        f"The value range [{ends[0]:g}, {ends[1]:g}] does not fit the training samples: {finding}.",
+    )
+
+
 def _shortage(y: np.ndarray, splits: Splits, labels_per_class: int | None) -> tuple[str, ...]:
     kept = np.bincount(y[np.concatenate([splits.train, splits.validation])])
+    if kept.max() < (labels_per_class or 0):
+        return (
+            f"No class has {labels_per_class} labelled samples to train on: all {kept.sum()} are "
+            "taken.",
+        )
     short = int((kept < (labels_per_class or 0)).sum())
     if not short:
         return ()
-    return (f"{short} classes have fewer than {labels_per_class} labelled samples to train on.",)
+    have = "class has" if short == 1 else "classes have"
+    return (f"{short} {have} fewer than {labels_per_class} labelled samples to train on.",)
 
 
 def _without_held_out(
@@ -211,21 +265,11 @@ def _checked_range(value_range: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _find_range(x: np.ndarray) -> tuple[float, float]:
-    """The dtype's ends for integers that need all of its bits, else the ends of the values."""
-    low, high = float(x.min()), float(x.max())
-    if x.dtype.kind == "b":
-        return 0.0, 1.0
-    if x.dtype.kind in "iu":
-        ends = np.iinfo(x.dtype)
-        if high > ends.max // 2 or low < ends.min // 2:
-            return float(ends.min), float(ends.max)
-    return low, high
-
-
-def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawData:
+def _read(
+    source: Any, size: tuple[int, int] | None, skip_corrupt: bool, target: str | None
+) -> RawData:
     if not isinstance(source, (str, Path)):
-        return _from_memory(source)
+        return read_memory(source, target)
     text = str(source)
     path = Path(text).expanduser()
     if text == "digits":
@@ -250,18 +294,3 @@ def _read(source: Any, size: tuple[int, int] | None, skip_corrupt: bool) -> RawD
     known = {"digits", *(f"keras:{dataset}" for dataset in libraries.KERAS_DATASETS)}
     hint = "Check the path." if path.suffix or "/" in text else nearest(text, known)
     raise MissingFileError(f"There is no such file, folder or data set. Received: {text!r}. {hint}")
-
-
-def _from_memory(source: Sequence[Any]) -> RawData:
-    parts: Any = source
-    if isinstance(parts, (tuple, list)):
-        if len(parts) == 2 and all(isinstance(p, (tuple, list)) and len(p) == 2 for p in parts):
-            parts = [array for pair in parts for array in pair]
-        if len(parts) in _ARRAY_NAMES:
-            return arrays.combine_arrays(parts, _ARRAY_NAMES[len(parts)], "arrays")
-    raise InvalidInputError(
-        "Arrays must be given as (x, y) or (x_train, y_train, x_test, y_test). Received: "
-        f"{type(source).__name__}"
-        f"{f' of {len(source)}' if isinstance(source, (tuple, list)) else ''}. "
-        "Give samples and labels."
-    )

@@ -13,6 +13,7 @@ import numpy as np
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
+from keras_ganaccel.data.labels import named
 from keras_ganaccel.files import save_keras
 from keras_ganaccel.gate.arms import (
     Arm,
@@ -42,10 +43,14 @@ _KEPT = 0.25
 def check_headroom(journey: Journey) -> dict[str, Any]:
     """Asks, before any generator is trained, whether a transfer set could help the student."""
     settings = journey.config.gate
-    if not settings.headroom_check:
-        return {"reason": "not asked for", "skip_generator": False, "notes": []}
     if not _trains_generator(journey):
         return {"reason": "no generator to train", "skip_generator": False, "notes": []}
+    reason = _too_few_to_weigh(journey)
+    if reason:
+        skip = not settings.generate_anyway
+        return {"reason": reason, "skip_generator": skip, "notes": [reason]}
+    if not settings.headroom_check:
+        return {"reason": "not asked for", "skip_generator": False, "notes": []}
     found = headroom(_student(journey), _teacher_factory(journey), *journey.train, **_gate(journey))
     skip = not found.present and not settings.generate_anyway
     reason = found.finding()
@@ -62,9 +67,10 @@ def check_headroom(journey: Journey) -> dict[str, Any]:
 def weigh_arms(journey: Journey) -> dict[str, Any]:
     """Compares the student with and without generated data on paired folds."""
     arms = _arms(journey)
-    if not arms:
+    reason = _too_few_to_weigh(journey)
+    if reason or not arms:
         empty = {"decision": "real_only", "generated_fraction": 0.0, "pairs": 0, "arms": []}
-        return {"ledger": empty, "notes": []}
+        return {"ledger": empty, "notes": [reason] if reason and arms else []}
     found = utility_gate(
         _student(journey),
         _teacher_factory(journey),
@@ -127,6 +133,19 @@ def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
 
 def _decision(journey: Journey) -> str:
     return (journey.run.record("gate") or {})["ledger"]["decision"]
+
+
+def _too_few_to_weigh(journey: Journey) -> str | None:
+    """Why no comparison on folds is possible: each fold needs every class on both of its sides."""
+    names = journey.data.spec.class_names
+    counts = np.bincount(journey.train[1], minlength=len(names))
+    few = [name for name, count in zip(names, counts, strict=True) if count < 2]
+    if not few:
+        return None
+    return (
+        f"One training row of {named(few)}: generated data cannot be weighed on folds, and the "
+        "student learns from real data only."
+    )
 
 
 def _trains_generator(journey: Journey) -> bool:

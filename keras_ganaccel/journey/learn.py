@@ -247,7 +247,9 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     with journey.strategy.scope():
         gan = build_gan(config, spec, journey.config.seed)
     every = config.evaluate_every or config.steps
-    watchdog = Watchdog(x, y, every, seed=journey.seed("watchdog"))
+    # With both, even a class with one training row has two different real samples.
+    watched = np.concatenate([x, held_x]), np.concatenate([y, held_y])
+    watchdog = Watchdog(*watched, every, seed=journey.seed("watchdog"))
     callbacks = [
         watchdog,
         KIDCallback(

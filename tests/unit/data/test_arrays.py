@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from keras_ganaccel.data.arrays import (
     check_samples,
@@ -14,6 +15,7 @@ from keras_ganaccel.data.arrays import (
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 X, Y = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6), np.array([0, 1, 0, 1])
+SIX = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 FOUR = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -44,7 +46,7 @@ def _with(value):
         (np.zeros((0, 8, 8)), r"shape \(0, 8, 8\)"),
         (np.zeros((4, 0, 8)), r"shape \(4, 0, 8\)"),
         (np.zeros((4, 8, 8), complex), "complex128"),
-        (np.zeros((4, 8, 8), object), "object"),
+        (np.full((4, 8, 8), None), "object"),
         (np.full((4, 8, 8), "a"), "<U1"),
         ([np.zeros((2, 2)), np.zeros((3, 3))], "different shapes"),
         (_with(np.nan), "row 1"),
@@ -97,7 +99,7 @@ def test_archives_and_array_files_hold_the_same(tmp_path):
 
 def test_files_that_are_no_plain_arrays_are_refused_in_one_line(tmp_path):
     np.savez(tmp_path / "object.npz", x=np.array([{}, 1], object), y=Y)
-    np.savez(tmp_path / "names.npz", images=X, targets=Y)
+    np.savez(tmp_path / "names.npz", first=X, second=Y)
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"x": 1}))
     (tmp_path / "empty.npz").touch()
@@ -107,7 +109,7 @@ def test_files_that_are_no_plain_arrays_are_refused_in_one_line(tmp_path):
     (tmp_path / "damaged.npz").write_bytes(damaged)
     (tmp_path / "cut.npz").write_bytes(damaged[:-60])
     expected = {
-        "object": "Python objects", "names": "images, targets", "text": "foreign",
+        "object": "Python objects", "names": "first, second", "text": "foreign",
         "pickle": "foreign", "empty": "damaged", "damaged": "damaged", "cut": "damaged",
     }  # fmt: skip
     for name, received in expected.items():
@@ -118,6 +120,61 @@ def test_files_that_are_no_plain_arrays_are_refused_in_one_line(tmp_path):
         read_array(tmp_path / "absent.npy")
     with pytest.raises(InvalidInputError, match="1 file"):
         read_array_files([tmp_path / "x.npy"])
+
+
+@pytest.mark.parametrize(
+    ("x", "hint"),
+    [
+        (np.zeros((4, 784)) + 0.5, r"x\.reshape\(-1, 28, 28\)"),
+        (np.zeros((4, 3, 8, 8)), r"x\.transpose\(0, 2, 3, 1\)"),
+        (np.zeros((4, 8, 8, 4)), r"x\[\.\.\., :3\]"),
+        (np.zeros(4), "in each other's place"),
+        (np.ma.masked_array(np.zeros((4, 8, 8)), np.eye(8)[None].repeat(4, 0)), "32 masked"),
+    ],
+)
+def test_the_message_says_how_to_mend_the_shape(x, hint):
+    with pytest.raises(InvalidInputError, match=hint):
+        check_samples(x)
+
+
+def test_rows_of_pixels_are_pictures_and_other_rows_are_not():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64))
+    for rows in (pixels, pixels.astype(np.float32), scipy.sparse.csr_matrix(pixels)):
+        raw = combine_arrays((rows, Y), ("x", "y"), "mine")
+        np.testing.assert_array_equal(raw.x.reshape(4, 64), pixels)
+        assert raw.x.shape == (4, 8, 8, 1)
+        assert raw.notes == ("The rows of `x` were taken as pictures of 8x8 pixels.",)
+    for rows in (pixels[:, :63], pixels + 0.5, pixels - 1, pixels[:, :36]):
+        with pytest.raises(InvalidInputError, match="must have the shape"):
+            combine_arrays((rows, Y), ("x", "y"), "mine")
+
+
+def test_other_peoples_archives_are_read(tmp_path):
+    expected = combine_arrays((X, Y, X + 1, Y, X + 2, Y), SIX, "mine")
+    arrays = dict(zip(SIX, (X, Y, X + 1, Y[:, None], X + 2, Y), strict=True))
+    renamed = {
+        "medmnist": lambda split, kind: f"{split}_{'images' if kind == 'x' else 'labels'}",
+        "capitals": lambda split, kind: f"{kind.upper()}_{split}",
+        "words": lambda split, kind: f"{split}{'Data' if kind == 'x' else 'Target'}",
+    }
+    for style, rename in renamed.items():
+        content = {rename(*key.split("_")[::-1]): value for key, value in arrays.items()}
+        np.savez(tmp_path / f"{style}.npz", extra=np.zeros(2), **content)
+        raw = read_archive(tmp_path / f"{style}.npz")
+        np.testing.assert_array_equal(raw.x, expected.x)
+        assert {name: rows.tolist() for name, rows in raw.supplied.items()} == {
+            "train": [0, 1, 2, 3], "validation": [4, 5, 6, 7], "test": [8, 9, 10, 11],
+        }  # fmt: skip
+        assert raw.notes == ("Not used: 'extra'.",)
+    for keys in (("data", "target"), ("images", "labels"), ("X", "Y"), ("image", "label")):
+        np.savez(tmp_path / "pair.npz", **dict(zip(keys, (X, Y), strict=True)))
+        np.testing.assert_array_equal(read_archive(tmp_path / "pair.npz").labels, Y)
+
+
+def test_labels_that_are_there_twice_are_refused(tmp_path):
+    np.savez(tmp_path / "twice.npz", x=X, label=Y, target=Y)
+    with pytest.raises(InvalidInputError, match="label and target"):
+        read_archive(tmp_path / "twice.npz")
 
 
 def test_pickles_are_never_run(tmp_path):

@@ -179,8 +179,46 @@ def test_class_folders_of_mixed_images(tmp_path):
 
 def test_too_few_labels_are_noted(arrays):
     x, y = arrays
+    train = len(y) - len(load_data((x, y)).splits.test)
     warnings = load_data((x, y), labels_per_class=500).audit.warnings
-    assert "3 classes have fewer than 500 labelled samples to train on." in warnings
+    assert f"No class has 500 labelled samples to train on: all {train} are taken." in warnings
+    uneven = np.where(np.arange(120) < 10, 0, 1 + y % 2)
+    warnings = load_data((x, uneven), labels_per_class=20).audit.warnings
+    assert "1 class has fewer than 20 labelled samples to train on." in warnings
+
+
+def test_missing_labels_and_a_class_minus_one_are_said(arrays):
+    x, y = arrays
+    data = load_data((x, np.where(np.arange(120) % 9, y, np.nan)))
+    assert data.spec.class_names == ("0", "1", "2")
+    assert data.audit.unlabelled == 14
+    assert data.audit.warnings[0].startswith("14 of 120 rows have no label (rows 0, 9, 18, 27, 36")
+    warnings = load_data((x, y - 1)).audit.warnings
+    assert "40 of 120 rows are labelled -1" in warnings[0]
+    four = (x[:90], y[:90].astype(object), x[90:], np.where(y[90:] > 1, None, y[90:]))
+    data = load_data(four)
+    assert len(data.splits.test) == 20
+    assert data.audit.unlabelled == 10
+
+
+def test_samples_at_another_scale_are_mapped_or_refused(arrays):
+    x, y = arrays
+    unit = x / 255
+    data = load_data((unit, y), unlabelled=255 - x)
+    np.testing.assert_allclose(data.unlabelled_unit()[..., 0], (255 - x) / 255, atol=1e-2)
+    assert "The uint8 values of `samples` were mapped" in data.audit.warnings[0]
+    for unlabelled in (unit * 200, unit * 2 - 1, unit / 100):
+        with pytest.raises(InvalidInputError, match="must have the data's value range"):
+            load_data((unit, y), unlabelled=unlabelled)
+    for other in (unit[90:] * 255, unit[90:] / 100, unit[90:] * 2 - 1):
+        with pytest.raises(InvalidInputError, match="in the test split, for"):
+            load_data((unit[:90], y[:90], other, y[90:]))
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (0, 1e5), (1000, 2000)])
+def test_a_value_range_far_from_the_data_is_said(arrays, ends):
+    warnings = load_data(arrays, value_range=ends).audit.warnings
+    assert "does not fit the training samples: values from 0 to 255" in warnings[0]
 
 
 @pytest.mark.parametrize(
