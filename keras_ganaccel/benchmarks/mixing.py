@@ -20,6 +20,7 @@ from keras_ganaccel.mixing.controls import NoiseSource
 from keras_ganaccel.mixing.generated import GeneratedDataset
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.mixing.pool import write_pool
+from keras_ganaccel.pipelines import READ_AHEAD, without_autotuner
 
 _CLASSES = 10
 _WARM_UP = 20
@@ -67,7 +68,7 @@ def benchmark_mixing(
             "mixed": mix_datasets(memory, pool, 0.5, seed),
         }
         streams = {
-            name: dataset.repeat().batch(batch_size).prefetch(tf.data.AUTOTUNE)
+            name: without_autotuner(dataset.repeat().batch(batch_size)).prefetch(READ_AHEAD)
             for name, dataset in arms.items()
         }
         model = _student(image_shape, architecture)

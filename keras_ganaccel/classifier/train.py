@@ -18,6 +18,7 @@ from keras_ganaccel.classifier.weights import seed_random_layers
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.pipelines import without_autotuner
 
 SCHEDULES = ("cosine", "constant")
 
@@ -273,7 +274,9 @@ def _batches(distiller: Distiller, data: Any, steps: int, batch_size: int, seed:
             raise InvalidInputError(
                 "The data must hold batches. Received: a generator that yields none. Make it anew."
             )
-        return _dataset(lambda: itertools.chain([first], data), first).take(steps)
+        return without_autotuner(
+            _dataset(lambda: itertools.chain([first], data), first).take(steps)
+        )
     if not isinstance(data, tf.data.Dataset):
         raise InvalidInputError(
             "`data` must be arrays (x, y) or a dataset of batches. "
@@ -284,7 +287,7 @@ def _batches(distiller: Distiller, data: Any, steps: int, batch_size: int, seed:
         raise InvalidInputError(
             "The data must hold batches. Received: an empty dataset. Give at least one sample."
         )
-    return data.repeat().take(steps)
+    return without_autotuner(data.repeat().take(steps))
 
 
 def _dataset(batches: Callable[[], Iterable[Any]], first: Any) -> tf.data.Dataset:

@@ -17,6 +17,7 @@ from keras_ganaccel.classifier.outputs import logits_of, probability_logits
 from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
+from keras_ganaccel.pipelines import READ_AHEAD, without_autotuner
 
 Progress = Callable[[int, int], None]
 _STEPS_PER_CALL = 25
@@ -195,7 +196,7 @@ def first_samples(data: Any, count: int) -> np.ndarray:
     if not isinstance(data, tf.data.Dataset):
         return np.asarray(data[0][:count], np.float32)
     found: list[np.ndarray] = []
-    for batch in data:
+    for batch in without_autotuner(data):
         found.append(np.asarray(batch[0], np.float32))
         if sum(map(len, found)) >= count:
             break
@@ -229,4 +230,5 @@ def _normalised(
         logits = ask(x) if ask is not None else tf.zeros([tf.shape(x)[0], 1])
         return x, label, logits
 
-    return stream.map(normal).repeat().prefetch(2), rides_along or ask is not None
+    endless = without_autotuner(stream.map(normal).repeat()).prefetch(READ_AHEAD)
+    return endless, rides_along or ask is not None

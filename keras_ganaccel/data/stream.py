@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.pipelines import PARALLEL_CALLS, READ_AHEAD, without_autotuner
 
 
 def ordered_stream(
@@ -85,14 +86,14 @@ def ordered_stream(
     if num_samples is not None:
         stream = stream.take(num_samples)
     stream = stream.batch(batch_size, drop_remainder=even).enumerate()
-    stream = stream.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    stream = stream.map(gather, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
     batches = tf.data.INFINITE_CARDINALITY
     if num_samples is not None:
         batches = -(-num_samples // batch_size)
     stream = stream.apply(tf.data.experimental.assert_cardinality(batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return stream.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return without_autotuner(stream.with_options(options)).prefetch(READ_AHEAD)
 
 
 def _checked_rows(arrays: Sequence[np.ndarray]) -> int:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_ganaccel.distribution.checks import refusals
+from keras_ganaccel.pipelines import without_autotuner
 
 
 @keras.saving.register_keras_serializable(package="keras_ganaccel")
@@ -181,7 +182,13 @@ class Trainer(keras.Model):
             self._seen_data = True
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Does nothing: everything is built beforehand, and Keras' own way fails on replicas."""
+        """Builds nothing: all is built beforehand, and Keras' own way fails on replicas.
+
+        It is where `fit` and `evaluate` come by with their pipeline before they iterate it, be it
+        of arrays, a generator or a user's dataset: the tuner is switched off here.
+        """
+        if iterator is not None:
+            iterator._distributed_dataset = without_autotuner(iterator._distributed_dataset)
 
     def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
         """The logs are the metrics' results already."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gate.pools import Pool, without_held_out
+from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -144,9 +145,10 @@ class Samples:
         """
         with tf.device("CPU:0"):
             tensors = tf.nest.map_structure(tf.convert_to_tensor, self.arrays)
-        return tf.data.Dataset.from_tensor_slices(self.rows if rows is None else rows).map(
+        batches = tf.data.Dataset.from_tensor_slices(self.rows if rows is None else rows).map(
             lambda chosen: tf.nest.map_structure(lambda all: tf.gather(all, chosen), tensors)
         )
+        return without_autotuner(batches)
 
 
 def real_samples(

@@ -15,6 +15,7 @@ from keras_ganaccel.classifier.train import make_optimizer
 from keras_ganaccel.classifier.weights import reinitialize, seed_random_layers
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.gate.arms import Recipe, Samples
+from keras_ganaccel.pipelines import READ_AHEAD
 
 
 class Trainee:
@@ -110,6 +111,6 @@ class Trainee:
             batches = samples.batches(rows)
             if labels_only:
                 batches = batches.map(lambda x, targets, weights: (x, targets["label"], weights))
-            return batches.prefetch(4)
+            return batches.prefetch(READ_AHEAD)
 
         return distribute_stream(self.student.distribute_strategy, stream, self.recipe.batch_size)

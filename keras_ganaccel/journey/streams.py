@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_ganaccel.mixing.generated import GeneratedDataset, array_dataset
 from keras_ganaccel.mixing.mix import mix_datasets
+from keras_ganaccel.pipelines import READ_AHEAD
 
 
 def mixed_batches(
@@ -46,4 +47,4 @@ def mixed_batches(
         generated_weight=None if generated_weight == 1.0 else generated_weight,
     )
     # Repeated before it is batched, so that every batch is full, over the ends of passes too.
-    return mixed.repeat().batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return mixed.repeat().batch(batch_size, drop_remainder=True).prefetch(READ_AHEAD)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.build import build_classifier
+from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
@@ -81,7 +82,7 @@ def synthetic_only_accuracy(
                 augmentation=augmentation,
                 seed=seed,
             )
-        correct = model.predict(test_x, batch_size=256, verbose=0).argmax(axis=-1) == test_y
+        correct = predict_logits(model, test_x).argmax(axis=-1) == test_y
         report[f"{name}_accuracy"] = float(correct.mean())
         report["per_class"][name] = [
             float(correct[test_y == label].mean()) if (test_y == label).any() else None

@@ -18,6 +18,7 @@ from keras_ganaccel.mixing.plan import class_targets, spread_labels
 from keras_ganaccel.mixing.pool import PoolFacts, read_facts
 from keras_ganaccel.mixing.shards import read_shards
 from keras_ganaccel.mixing.sources import Generator
+from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -34,8 +35,8 @@ class GeneratedDataset(tf.data.Dataset):
     facts: PoolFacts | None = None
 
     def __init__(self, dataset: tf.data.Dataset) -> None:
-        self._dataset = dataset
-        super().__init__(tf.data.experimental.to_variant(dataset))
+        self._dataset = without_autotuner(dataset)
+        super().__init__(tf.data.experimental.to_variant(self._dataset))
 
     def _inputs(self) -> list[tf.data.Dataset]:
         return [self._dataset]
@@ -183,7 +184,7 @@ def array_dataset(x: np.ndarray, y: np.ndarray, teacher: Any = None) -> tf.data.
     """
     samples, labels = np.asarray(x, np.float32), np.asarray(y, np.int64)
     if teacher is None:
-        return tf.data.Dataset.from_tensor_slices((samples, labels))
+        return without_autotuner(tf.data.Dataset.from_tensor_slices((samples, labels)))
     logits = probability_logits(ask(teacher, samples))
     soft = {"label": labels, "teacher_logits": logits}
-    return tf.data.Dataset.from_tensor_slices((samples, soft))
+    return without_autotuner(tf.data.Dataset.from_tensor_slices((samples, soft)))

@@ -28,6 +28,7 @@ from keras_ganaccel.mixing.order import (
     even_choices,
 )
 from keras_ganaccel.mixing.selection import class_counts, select_per_class
+from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 
 _BLOCK = 256
@@ -148,7 +149,7 @@ def mix_datasets(
     mixed = counter.passes().flat_map(blocks_of).map(merge).unbatch()
     if isinstance(plan.choices, np.ndarray) and skip == 0:
         mixed = mixed.apply(tf.data.experimental.assert_cardinality(len(plan.choices)))
-    return mixed
+    return without_autotuner(mixed)
 
 
 def generated_count(real_count: int, fraction: float) -> int:
@@ -167,7 +168,7 @@ def _make_plan(
         fraction = checked_fraction(fraction, "`generated_fraction`")
     count, size = int(real.cardinality()), int(generated.cardinality())
     if count < 0:
-        count = int(real.reduce(np.int64(0), lambda number, _: number + 1))
+        count = int(without_autotuner(real).reduce(np.int64(0), lambda number, _: number + 1))
     if callable(fraction):
         choices = ScheduledChoices(fraction, count)
         needed = _scheduled_length(choices, fraction) - count

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.pipelines import without_autotuner
+
 _BLOCK = 1024
 # An endless source that lacks a class would never end a pass.
 _LONGEST_DROUGHT = 64
@@ -23,7 +25,8 @@ def label_of(element: Any) -> tf.Tensor:
 def class_counts(dataset: tf.data.Dataset) -> dict[int, int]:
     """Counts the samples of each class in one reading of a finite, unbatched dataset."""
     counts: Counter[int] = Counter()
-    for labels in dataset.map(lambda *element: label_of(element)).batch(8192):
+    labelled = dataset.map(lambda *element: label_of(element)).batch(8192)
+    for labels in without_autotuner(labelled):
         classes, numbers = np.unique(labels.numpy(), return_counts=True)
         counts.update(dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
     return dict(counts)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.files import atomic_save
+from keras_ganaccel.pipelines import PARALLEL_CALLS
 
 SAMPLES_PER_RECORD = 256
 
@@ -85,7 +86,7 @@ def read_shards(paths: Sequence[Path], shape: Sequence[int], logits: int | None)
         return x, {"label": y, "teacher_logits": answers}
 
     records = tf.data.TFRecordDataset([str(path) for path in paths])
-    return records.map(decode, num_parallel_calls=2, deterministic=True).unbatch()
+    return records.map(decode, num_parallel_calls=PARALLEL_CALLS, deterministic=True).unbatch()
 
 
 def _bytes(values: np.ndarray) -> tf.train.Feature:
