@@ -11,9 +11,20 @@ from collections.abc import Iterable
 
 
 class GanAccelError(Exception):
-    """Base class of everything that this package raises on purpose."""
+    """Base class of everything that this package raises on purpose.
+
+    Its text is one printable line, whatever names out of a stranger's file stand in it.
+
+    Example:
+        >>> print(GanAccelError("No such class. Received: 'a\\nb'."))
+        No such class. Received: 'a b'.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        line = " ".join(super().__str__().split())
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 class InvalidInputError(GanAccelError, ValueError):

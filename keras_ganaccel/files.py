@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -228,6 +229,60 @@ def lock(path: str | os.PathLike[str]) -> Iterator[bool]:
         except OSError:
             mine = True
         yield mine
+
+
+MOST_JSON_BYTES = 64 * 2**20
+
+
+def read_json(content: str | bytes, *, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """Reads JSON that others may have written, so that nothing in it surprises the caller.
+
+    Args:
+        content: The text, or its UTF-8 bytes.
+        most_bytes: More than this is not looked at.
+
+    Returns:
+        Dicts, lists, strings, finite numbers, bools and None.
+
+    Raises:
+        ValueError: It is no JSON, too large, too deep, names a key of an object twice, or holds a
+            number that is not finite. The message is short, and one line.
+
+    Example:
+        >>> read_json(b'{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
+        >>> read_json('{"a": 1, "a": 2}')
+        Traceback (most recent call last):
+            ...
+        ValueError: the key 'a' occurs twice
+    """
+    if len(content) > most_bytes:
+        raise ValueError(f"{len(content)} bytes, more than {most_bytes}")
+    try:
+        return json.loads(
+            content,
+            object_pairs_hook=_unique_keys,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {key[:80]!r} occurs twice")
+        values[key] = value
+    return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:80]} is no finite number")
+    return value
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, VerificationError
-from keras_ganaccel.files import sha256, write_json
+from keras_ganaccel.files import read_json, sha256, write_json
 
 MANIFEST = "manifest.json"
+
+_MOST_BYTES = 2**24
+_NAMED = 8
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# What version control and file managers keep beside a folder's own files.
+_FOREIGN = frozenset({".git", ".gitattributes", ".gitignore", ".DS_Store"})
 
 
 def write_manifest(folder: str | os.PathLike[str]) -> Path:
@@ -20,6 +28,9 @@ def write_manifest(folder: str | os.PathLike[str]) -> Path:
 
     Returns:
         The manifest's path.
+
+    Raises:
+        VerificationError: If the folder holds links, or names that differ only by case.
     """
     folder = Path(folder)
     write_json(folder / MANIFEST, _digests(folder))
@@ -38,7 +49,9 @@ def check_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
     Raises:
         MissingFileError: If there is no manifest.
         InvalidInputError: If it is no manifest.
-        VerificationError: If a file changed, is missing, or is not in the manifest.
+        VerificationError: If a file changed, is missing, or is not in the manifest, or if the
+            folder holds what no manifest can answer for: links, devices, names that some file
+            systems take for one.
     """
     folder = Path(folder)
     expected = _read(folder / MANIFEST)
@@ -54,7 +67,7 @@ def check_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
     ]
     if problems:
         raise VerificationError(
-            f"The files must be those of the manifest. Received: {'; '.join(problems)}. "
+            f"The files must be those of the manifest. Received: {_some(problems)}. "
             "Restore them, or write the manifest anew if the change is wanted."
         )
     return expected
@@ -62,7 +75,9 @@ def check_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"{path.stat().st_size} bytes")
+        content = read_json(path.read_bytes())
     except OSError as error:
         raise MissingFileError(
             f"The manifest cannot be read. Received: {path} ({error.strerror}). "
@@ -72,20 +87,68 @@ def _read(path: Path) -> dict[str, str]:
         raise InvalidInputError(
             f"The manifest must be JSON. Received: {path} ({error}). Write it anew."
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in content.values()
+    ):
         raise InvalidInputError(
             f"The manifest must be {{path: sha256}}. Received: {path}. Write it anew."
+        )
+    outside = [name for name in content if not _is_plain(name)]
+    if outside:
+        raise InvalidInputError(
+            "The manifest's paths must be relative, inside of its folder, and spelt in one way. "
+            f"Received: {_some(map(repr, outside))}. Write it anew."
         )
     return content
 
 
+def _is_plain(name: str) -> bool:
+    path = PurePosixPath(name)
+    return (
+        name.isprintable()
+        and not {"\\", ":"} & set(name)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and path.as_posix() == name != "."
+    )
+
+
 def _digests(folder: Path) -> dict[str, str]:
-    """Hashes every file but the manifest and what is being written (dot files)."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    names = (path.relative_to(folder).as_posix() for path in paths)
-    kept = (name for name in names if name != MANIFEST and not _hidden(name))
-    return {name: sha256(folder / name) for name in sorted(kept)}
+    """Hashes every file but the manifest, and refuses what no hash can stand for."""
+    names = sorted(_names(folder))
+    spellings = Counter(name.casefold() for name in names)
+    alike = [name for name in names if spellings[name.casefold()] > 1]
+    if alike:
+        raise VerificationError(
+            "The names of the files must differ by more than case: some file systems take them "
+            f"for one. Received: {_some(alike)}. Rename them."
+        )
+    return {name: sha256(folder / name) for name in names if name != MANIFEST}
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
+def _names(folder: Path) -> Iterable[str]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_passed_over(name)]
+        for name in (*folders, *files):
+            path = Path(place, name)
+            regular = path.is_file() or path.is_dir()
+            if (path.is_symlink() or not regular) and not _is_passed_over(name):
+                raise VerificationError(
+                    "A manifest is of plain files: what a link or device leads to can change "
+                    f"behind its back. Received: {path.relative_to(folder)}. Put a copy there."
+                )
+        for name in files:
+            if not _is_passed_over(name):
+                yield Path(place, name).relative_to(folder).as_posix()
+
+
+def _is_passed_over(name: str) -> bool:
+    """Whether this is being written (see `atomic_open`), or belongs to a tool beside the files."""
+    being_written = name.startswith(".tmp") or (name.startswith(".") and name.endswith(".tmp"))
+    return being_written or name in _FOREIGN
+
+
+def _some(problems: Iterable[str]) -> str:
+    listed = list(problems)
+    more = f"; and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return "; ".join(listed[:_NAMED]) + more

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.files import read_json
 from keras_ganaccel.version import __version__
 
 ENTRY = "keras_ganaccel"
 OUTPUT_KINDS = ("logits", "softmax", "binary_logit", "binary_probability", "samples")
+_MOST_BYTES = 2**24
+_BLANKS = str.maketrans("", "", "\t\r\n")
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,40 @@ class ArtifactMetadata:
     version: str = __version__
 
     def __post_init__(self) -> None:
-        if self.output not in OUTPUT_KINDS:
+        if not isinstance(self.output, str) or self.output not in OUTPUT_KINDS:
             raise InvalidInputError(
-                f"`output` says what the numbers mean. Received: {self.output!r}. "
-                + nearest(self.output, OUTPUT_KINDS)
+                f"`output` says what the numbers mean. Received: {str(self.output)[:80]!r}. "
+                + nearest(str(self.output)[:80], OUTPUT_KINDS)
             )
         for name in ("value_range", "input_range"):
-            low, high = getattr(self, name)
-            if not low < high:
+            if not _is_range(getattr(self, name)):
                 raise InvalidInputError(
-                    f"`{name}` must be two numbers, the lower first. "
-                    f"Received: {(low, high)}. Give the values that mean black and white."
+                    f"`{name}` must be two finite numbers, the lower first. Received: "
+                    f"{getattr(self, name)!r}. Give the values that mean black and white."
+                )
+        if not 0.0 < self.raw_scale < math.inf:
+            raise InvalidInputError(
+                "`value_range` and `input_range` must be of sizes that can be mapped onto each "
+                f"other. Received: {self.value_range} and {self.input_range}. "
+                "Give the values that mean black and white."
+            )
+        if not all(map(_is_name, self.class_names)):
+            wrong = next(name for name in self.class_names if not _is_name(name))
+            raise InvalidInputError(
+                "`class_names` must be strings without control characters. "
+                f"Received: {str(wrong)[:80]!r}. Name each class."
+            )
+        if len(set(self.class_names)) < len(self.class_names):
+            twice = next(n for n in self.class_names if self.class_names.count(n) > 1)
+            raise InvalidInputError(
+                f"`class_names` must be different. Received: {twice!r} more than once. "
+                "Name each class."
+            )
+        for name, kind in (("raw_input", bool), ("quantization", str), ("version", str)):
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidInputError(
+                    f"`{name}` must be a {kind.__name__}. Received: {getattr(self, name)!r}. "
+                    "Export the model again."
                 )
 
     @property
@@ -89,14 +117,36 @@ class ArtifactMetadata:
             InvalidInputError: If it is not such JSON.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values = read_json(text, most_bytes=_MOST_BYTES)
+            if not isinstance(values, dict):
+                raise ValueError(f"{type(values).__name__} instead of an object")
             known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
             for key in ("class_names", "value_range", "input_range"):
+                if not isinstance(known.get(key, []), list):
+                    raise ValueError(f"{key} is {type(known[key]).__name__} instead of a list")
                 if key in known:
                     known[key] = tuple(known[key])
             return cls(**known)
-        except (ValueError, TypeError, AttributeError) as error:
+        except ValueError as error:
             raise InvalidInputError(
                 f"The metadata inside the artefact cannot be read. Received: {error}. "
                 "Export the model again."
             ) from error
+
+
+def _is_range(ends: Any) -> bool:
+    try:
+        low, high = ends
+        numbers = all(
+            isinstance(end, (int, float, np.number)) and not isinstance(end, bool) for end in ends
+        )
+        return numbers and math.isfinite(low) and math.isfinite(high) and low < high
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_name(name: Any) -> bool:
+    """Whether a terminal can show a name without being steered by it."""
+    return isinstance(name, str) and not any(
+        unicodedata.category(character) == "Cc" for character in name.translate(_BLANKS)
+    )

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -42,7 +43,59 @@ def test_every_deviation_is_named(folder):
 def test_what_is_no_manifest(tmp_path):
     with pytest.raises(MissingFileError, match="cannot be read"):
         check_manifest(tmp_path)
-    for content in ("{", "[1]", '{"a": 1}'):
+    lies = ('{"a": "1"}', '{"a": "A%s"}' % ("0" * 63), "[" * 200_000, '{"a":' * 200_000)
+    digest = "0" * 64
+    twice = f'{{"a": "{digest}", "a": "{digest}"}}'
+    for content in ("{", "[1]", '{"a": 1}', *lies, twice, "NaN", "null"):
         (tmp_path / "manifest.json").write_text(content)
         with pytest.raises(InvalidInputError, match="manifest must be"):
             check_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "/etc/passwd", "a/../b", "./a", "a//b", "a\\\\b", "C:a", "", ".", "a\\nb"]
+)
+def test_paths_that_lead_out_or_have_two_spellings(name, folder):
+    listed = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**listed, name: "0" * 64}))
+    with pytest.raises(InvalidInputError, match="must be relative") as caught:
+        check_manifest(folder)
+    assert str(caught.value).isprintable()
+
+
+def test_hidden_files_count_unless_they_are_being_written(folder):
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("[core]")
+    check_manifest(folder)
+    (folder / ".hidden.tflite").write_bytes(b"more")
+    with pytest.raises(VerificationError, match=r"\.hidden\.tflite is not in the manifest"):
+        check_manifest(folder)
+    write_manifest(folder)
+    assert ".hidden.tflite" in check_manifest(folder)
+
+
+def test_links_are_refused_wherever_they_lead(folder):
+    for target in (folder / "b.tflite", folder / "sub", folder.parent, folder / "nowhere"):
+        link = folder / "sub" / "link"
+        link.symlink_to(target)
+        with pytest.raises(VerificationError, match="plain files.*sub/link"):
+            check_manifest(folder)
+        with pytest.raises(VerificationError, match="plain files"):
+            write_manifest(folder)
+        link.unlink()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(VerificationError, match="plain files.*pipe"):
+        check_manifest(folder)
+
+
+def test_names_that_differ_by_case_alone(folder):
+    (folder / "B.tflite").write_bytes(b"bytes")
+    with pytest.raises(VerificationError, match=r"more than case.*B\.tflite; b\.tflite"):
+        write_manifest(folder)
+
+
+def test_a_long_list_of_deviations_is_cut(folder):
+    for number in range(50):
+        (folder / f"{number}.txt").write_text("")
+    with pytest.raises(VerificationError, match="and 42 more"):
+        check_manifest(folder)

@@ -1,5 +1,9 @@
+import json
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ArtifactMetadata
@@ -15,10 +19,46 @@ def test_json_round_trip_of_any_names():
     assert ArtifactMetadata.from_json(later) == metadata
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[]", b'{"value_range":3}', b'{"output":"?"}'])
-def test_other_text_is_refused(text):
-    with pytest.raises(InvalidInputError, match="cannot be read"):
+LIES = [
+    b"{", b"\xff", b"[]", b"null", b'{"value_range":3}', b'{"output":"?"}', b'{"output":["a"]}',
+    b"[" * 200_000, b'{"a":' * 200_000, b'{"value_range":[0,Infinity]}', b'{"value_range":[0,NaN]}',
+    b'{"value_range":[0,1e999]}', b'{"value_range":[1,0]}', b'{"value_range":[1,1]}',
+    b'{"value_range":["a","b"]}', b'{"value_range":[0,1,2]}', b'{"value_range":[false,true]}',
+    b'{"value_range":[[0],[1]]}', b'{"value_range":"01"}', b'{"value_range":{"0":0,"1":1}}',
+    b'{"value_range":[0,1e-320]}', b'{"value_range":[-1e308,1e308]}',
+    b'{"input_range":[0,' + b"9" * 400 + b"]}", b'{"value_range":[0,' + b"9" * 5000 + b"]}",
+    b'{"class_names":["a","a"]}', b'{"class_names":[1,2]}', b'{"class_names":"ab"}',
+    b'{"class_names":["\\u001b[2J","b"]}', b'{"class_names":null}', b'{"raw_input":"no"}',
+    b'{"raw_input":1}', b'{"quantization":8}', b'{"version":[]}',
+    b'{"output":"logits","output":"softmax"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LIES, ids=lambda text: text[:40].decode(errors="replace"))
+def test_other_text_is_refused_in_one_line(text):
+    with pytest.raises(InvalidInputError, match="cannot be read") as caught:
         ArtifactMetadata.from_json(text)
+    assert str(caught.value).isprintable()
+
+
+WORDS = st.text(st.sampled_from("ab\x1b\n\u2028 "), max_size=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from([*ArtifactMetadata.__dataclass_fields__, "more"]), JSON))
+def test_any_json_is_read_or_refused(values):
+    try:
+        metadata = ArtifactMetadata.from_json(json.dumps(values).encode())
+    except InvalidInputError as error:
+        assert str(error).isprintable()
+    else:
+        assert np.isfinite([metadata.raw_scale, metadata.raw_offset]).all()
+        assert ArtifactMetadata.from_json(metadata.to_json()) == metadata
 
 
 @pytest.mark.parametrize("value_range", [(0.0, 255.0), (0.0, 16.0), (20.0, 220.0)])
