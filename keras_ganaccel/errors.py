@@ -16,7 +16,7 @@ class GanAccelError(Exception):
     Its text is one printable line, whatever names out of a stranger's file stand in it.
 
     Example:
-        >>> print(GanAccelError("No such class. Received: 'a\\nb'."))
+        >>> print(GanAccelError("No such class. Received: 'a" + chr(10) + "b'."))
         No such class. Received: 'a b'.
     """
 

@@ -189,7 +189,7 @@ def _measured(
     stream = tf.data.Dataset.from_tensor_slices((images, targets))
     stream = stream.shuffle(len(images), seed=seed).batch(_BATCH, drop_remainder=True)
     float32 = export_tflite(network, folder / "float32.tflite", spec=spec)
-    accuracy = verify(float32, splits["test"], latency_repeats=0).accuracy
+    accuracy = verify(float32, splits["test"], spec=spec, latency_repeats=0).accuracy
     for number, (name, quantization, technique, options) in enumerate(ROWS):
         if name not in rows:
             continue
@@ -211,6 +211,7 @@ def _measured(
         result = verify(
             path,
             splits["test"],
+            spec=spec,
             promises=compressed.promises if technique != "ptq" else {},
             rivals=[float32],
             latency_repeats=300,

@@ -146,7 +146,7 @@ class Students:
                 representative_dataset=self.subject.x[:_CALIBRATION],
                 spec=self.subject.spec,
             )
-            int8 = verify(path, (x, y), latency_repeats=0)
+            int8 = verify(path, (x, y), spec=self.subject.spec, latency_repeats=0)
         return {
             "accuracy": float(np.mean(logits.argmax(axis=1) == y)),
             "log_loss": calibrated_log_loss(logits, y),

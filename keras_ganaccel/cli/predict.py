@@ -32,6 +32,7 @@ def command(
         str | None, typer.Option(metavar="A,B,...", help="Names, if the file does not hold them.")
     ] = None,
     value_range: options.ValueRange = None,
+    input_range: options.InputRange = None,
     json_output: options.Json = False,
 ) -> None:
     """Labels and probabilities for images or arrays."""
@@ -50,6 +51,7 @@ def command(
         samples,
         class_names=names,
         value_range=options.parse_range(value_range, "--value-range"),
+        input_range=options.parse_range(input_range, "--input-range"),
     )
     if form == "json":
         _write_json(rows, out)

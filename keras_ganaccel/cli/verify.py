@@ -74,13 +74,15 @@ def command(
         raise InvalidInputError("Nothing to measure on. Received: no --data. Name the data.")
     from keras_ganaccel.data.sources import load_data
 
-    loaded = load_data(
-        data,
-        image_size=options.parse_size(image_size),
-        value_range=options.parse_range(value_range, "--value-range"),
-    )
-    low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
-    x, y = loaded.arrays("test")
+    size = options.parse_size(image_size)
+    raw_range = options.parse_range(value_range, "--value-range")
+    taken = options.parse_range(input_range, "--input-range")
+    if size is None and artifact.suffix == ".tflite" and Path(data).is_dir():
+        from keras_ganaccel.export.artifact import open_artifact
+        from keras_ganaccel.export.predict import image_size_of
+
+        size = image_size_of(open_artifact(artifact))
+    loaded = load_data(data, image_size=size, value_range=raw_range)
     promises: dict[str, Any] = {
         "sparsity": sparsity,
         "number_of_clusters": clusters,
@@ -91,9 +93,10 @@ def command(
 
     found = verify(
         artifact,
-        (low + (high - low) * x, y),
+        loaded,
         reference=load_model(reference, allow_unsafe=allow_unsafe) if reference else None,
-        input_range=(low, high) if input_range else None,
+        input_range=taken,
+        value_range=raw_range,
         promises={name: value for name, value in promises.items() if value is not None},
         min_accuracy=min_accuracy,
         max_drop=max_drop,

@@ -11,14 +11,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.export.agreement import check_width, overridden
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.probe import check_runs
 from keras_ganaccel.export.quiet import native_stderr_to_log
-from keras_ganaccel.export.scores import probabilities
+from keras_ganaccel.export.scores import kind_of_values, probabilities
 
 
 class Runner(Protocol):
@@ -53,6 +55,8 @@ class Artifact:
         kernels: What its kernels hold.
         inputs: The inputs.
         output: The first output.
+        stated: Whether `metadata` is the artefact's own word.
+        notes: What was assumed of it, and where the user's word differs from its own.
         file_facts: All that was read from a TFLite file; None otherwise.
     """
 
@@ -66,6 +70,8 @@ class Artifact:
     kernels: tuple[KernelFacts, ...]
     inputs: tuple[TensorFacts, ...]
     output: TensorFacts
+    stated: bool = True
+    notes: tuple[str, ...] = ()
     file_facts: FileFacts | None = field(default=None, repr=False)
 
     def outputs(self, x: np.ndarray | tuple[np.ndarray, ...]) -> np.ndarray:
@@ -79,7 +85,20 @@ class Artifact:
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """Computes class probabilities, float32 ``(n, k)``; `x` as for `outputs`."""
-        return probabilities(self.outputs(x), self.metadata.output)
+        outputs = self.outputs(x)
+        return probabilities(outputs, self.kind_of(outputs))
+
+    def kind_of(self, outputs: np.ndarray) -> str:
+        """Tells what its outputs mean, and refuses those that are not what it says of them.
+
+        Raises:
+            VerificationError: See `kind_of_values`.
+        """
+        # Every class of a quantized softmax may be half a step off.
+        steps = max(self.output.scales, default=0.0) * (1 + outputs.shape[-1] / 2)
+        return kind_of_values(
+            outputs, self.metadata.output, stated=self.stated, tolerance=0.01 + steps
+        )
 
     def fed(self, x: np.ndarray | tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """Brings samples into the form that the runner is fed with."""
@@ -87,6 +106,32 @@ class Artifact:
         if self.metadata.raw_input:
             return (self.metadata.to_raw(inputs[0]),)
         return inputs
+
+    def given(self, overrides: Mapping[str, Any]) -> Artifact:
+        """Lets the user's word go before the artefact's, and notes where they differ.
+
+        Args:
+            overrides: Fields of `ArtifactMetadata`.
+
+        Raises:
+            InvalidInputError: If they do not fit it.
+        """
+        metadata, notes = overridden(self.path.name, self.metadata, self.stated, overrides)
+        width = self.output.shape[-1] if self.output.shape else None
+        check_width(self.path.name, metadata, None if width == -1 else width)
+        return replace(self, metadata=metadata, notes=(*self.notes, *notes))
+
+    def described(self, spec: DataSpec) -> Artifact:
+        """Lets a description of the data tell what an artefact leaves open."""
+        metadata = replace(
+            self.metadata, class_names=spec.class_names, value_range=spec.value_range
+        )
+        return replace(self, metadata=metadata)
+
+    @property
+    def digest(self) -> str | None:
+        """The SHA-256 of the bytes that run; None if it is no TFLite file."""
+        return self.file_facts.digest if self.file_facts else None
 
     @property
     def input_scale(self) -> float:
@@ -118,8 +163,7 @@ def open_artifact(
         path: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
         threads: How many threads a TFLite file computes with.
         allowed_operators: See `inspect_tflite`.
-        overrides: Fields of `ArtifactMetadata` that replace what the artefact says of itself;
-            for the value ranges of a file with `raw_input` only the file's word counts.
+        overrides: Fields of `ArtifactMetadata` that go before what the artefact says of itself.
         allow_unsafe: Loads a `.keras` file even if it holds code.
 
     Raises:
@@ -142,56 +186,56 @@ def open_artifact(
             "An artefact is a .tflite file, a .keras file, or the folder of a SavedModel. "
             f"Received: {path}. Export the model first."
         )
-    return replace(artifact, metadata=_overridden(artifact.metadata, overrides or {}))
-
-
-def _overridden(metadata: ArtifactMetadata, overrides: Mapping[str, Any]) -> ArtifactMetadata:
-    fixed = ("value_range", "input_range") if metadata.raw_input else ()
-    return replace(metadata, **{k: v for k, v in overrides.items() if k not in fixed})
+    return artifact.given(overrides or {})
 
 
 def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | None) -> Artifact:
     facts = inspect_tflite(path, allowed_operators=allowed_operators)
     check_runs(path)
     with native_stderr_to_log():
-        runner = TFLiteRunner(path, threads)
-    metadata = facts.metadata or ArtifactMetadata(output=_kind_of_file(facts))
+        runner = TFLiteRunner(facts.content, path.name, threads)
+    output = facts.outputs[0]
+    metadata = facts.metadata or ArtifactMetadata(
+        output=_kind_of_output(output.shape, facts.output_operator)
+    )
     return Artifact(
         path=path,
         format=metadata.quantization or facts.inputs[0].dtype,
         runner=runner,
         metadata=metadata,
+        stated=facts.metadata is not None,
         bytes=facts.bytes,
         gzip_bytes=facts.gzip_bytes,
         parameters=facts.parameters,
         kernels=facts.kernels,
         inputs=facts.inputs,
-        output=facts.outputs[0],
+        output=output,
         file_facts=facts,
     )
 
 
-def _kind_of_file(facts: FileFacts) -> str:
-    """Recognises what a file without our metadata puts out by its last operator."""
-    shape = facts.outputs[0].shape
+def _kind_of_output(shape: tuple[int, ...], operator: str = "") -> str:
+    """Recognises by its shape and last operator what a file without our metadata puts out."""
     if len(shape) != 2:
         return "samples"
     if shape[1] == 1:
-        return "binary_probability" if facts.output_operator == "LOGISTIC" else "binary_logit"
-    return "softmax" if facts.output_operator == "SOFTMAX" else "logits"
+        return "binary_probability" if operator == "LOGISTIC" else "binary_logit"
+    return "softmax" if operator == "SOFTMAX" else "logits"
 
 
 def _open_tensorflow(path: Path, allow_unsafe: bool) -> Artifact:
     from keras_ganaccel.export.keras_runner import load_keras, load_saved_model
 
     is_folder = path.is_dir()
-    runner = load_saved_model(path) if is_folder else load_keras(path, allow_unsafe=allow_unsafe)
+    load = load_saved_model if is_folder else load_keras
+    runner = load(path, allow_unsafe=allow_unsafe)
     size, compressed = _sizes(path)
     return Artifact(
         path=path,
         format="saved_model" if is_folder else "keras",
         runner=runner,
-        metadata=runner.metadata or ArtifactMetadata(),
+        metadata=runner.metadata or ArtifactMetadata(output=_kind_of_output(runner.output.shape)),
+        stated=is_folder and runner.metadata is not None,
         bytes=size,
         gzip_bytes=compressed,
         parameters=runner.parameters,

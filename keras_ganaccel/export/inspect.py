@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class FileFacts:
 
     Args:
         path: The file.
+        content: Its bytes.
         bytes: Its size.
         gzip_bytes: Its size after gzip, level 9.
         operators: How often each operator occurs.
@@ -62,6 +64,7 @@ class FileFacts:
     """
 
     path: Path
+    content: bytes = field(repr=False)
     bytes: int
     gzip_bytes: int
     operators: dict[str, int]
@@ -75,6 +78,11 @@ class FileFacts:
     macs: int
     output_operator: str
     metadata: ArtifactMetadata | None
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its bytes, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
 
     @property
     def flex_operators(self) -> tuple[str, ...]:
@@ -131,6 +139,7 @@ def _facts(
     embedded = flatbuffer.metadata_entry(model, ENTRY)
     return FileFacts(
         path=path,
+        content=content,
         bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
         operators=operators,

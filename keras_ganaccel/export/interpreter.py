@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +17,18 @@ class TFLiteRunner:
     """A loaded TFLite file that takes and gives float samples, whatever its own types.
 
     Args:
-        path: The file. Let `inspect_tflite` look at it first: the interpreter trusts its input.
+        content: The file's bytes. Let `inspect_tflite` look at them first: the interpreter trusts
+            its input.
+        name: What to call it in errors.
         threads: How many threads compute.
 
     Raises:
         VerificationError: If the interpreter refuses the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
-        self._content = Path(path).read_bytes()
-        self._name = Path(path).name
+    def __init__(self, content: bytes, name: str = "model", threads: int = 1) -> None:
+        self._content = content
+        self._name = name
         self.threads = threads
         self._single = self._interpreter()
         self._large: Any = None

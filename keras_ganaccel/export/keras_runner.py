@@ -9,10 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_ganaccel.classifier.outputs import output_kind
 from keras_ganaccel.errors import InvalidInputError, UnsafeModelError, VerificationError
 from keras_ganaccel.export.inspect import TensorFacts
+from keras_ganaccel.export.keras_file import check_model_file
 from keras_ganaccel.export.kernels import KernelFacts, most_distinct
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.naming import SIGNATURE
@@ -20,6 +23,11 @@ from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.saved_model import METADATA_FILE
 
 _BATCH = 256
+# Saving and restoring are left out: every SavedModel holds them for its own variables.
+_REACHING = frozenset({
+    "EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "RemoteCall",
+    "WholeFileReader", "WholeFileReaderV2", "WriteFile",
+})  # fmt: skip
 
 
 class TensorFlowRunner:
@@ -87,12 +95,15 @@ class TensorFlowRunner:
         ]
 
 
-def load_saved_model(folder: Path) -> TensorFlowRunner:
+def load_saved_model(folder: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:
     """Loads a SavedModel's ``serving_default`` signature.
 
     Raises:
+        UnsafeModelError: If its graph reads or writes files, or calls Python.
         VerificationError: If it cannot be loaded or has no such signature.
     """
+    if not allow_unsafe:
+        _check_graph(folder)
     try:
         with native_stderr_to_log():
             loaded = tf.saved_model.load(str(folder))
@@ -122,6 +133,26 @@ def load_saved_model(folder: Path) -> TensorFlowRunner:
     )
 
 
+def _check_graph(folder: Path) -> None:
+    """Refuses a graph whose operations reach beyond the tensors that they are given."""
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    except (DecodeError, OSError) as error:
+        raise VerificationError(
+            f"The SavedModel cannot be loaded. Received: {folder.name} ({error}). Export it again."
+        ) from error
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    nodes = [node for graph in graphs for node in graph.node]
+    nodes += [node for g in graphs for function in g.library.function for node in function.node_def]
+    reaching = sorted({node.op for node in nodes} & _REACHING)
+    if reaching:
+        raise UnsafeModelError(
+            f"The SavedModel's graph reaches beyond its tensors. Received: {folder.name} with "
+            f"{', '.join(reaching)}. If you trust it, pass allow_unsafe=True."
+        )
+
+
 def _in_order(loaded: Any, specs: dict[str, Any]) -> dict[str, Any]:
     """Sorts a signature's inputs, which are by name, as the endpoint behind it takes them."""
     for endpoint in getattr(getattr(loaded, "serve", None), "concrete_functions", []):
@@ -135,9 +166,11 @@ def load_keras(path: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:
     """Loads a `.keras` file, in safe mode unless `allow_unsafe`.
 
     Raises:
+        InvalidInputError: If it is no Keras 3 file, see `check_model_file`.
         UnsafeModelError: If it holds code.
         VerificationError: If it cannot be loaded.
     """
+    check_model_file(path, allow_unsafe=allow_unsafe)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:

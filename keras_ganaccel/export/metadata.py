@@ -129,8 +129,8 @@ class ArtifactMetadata:
             return cls(**known)
         except ValueError as error:
             raise InvalidInputError(
-                f"The metadata inside the artefact cannot be read. Received: {error}. "
-                "Export the model again."
+                "The metadata inside the artefact cannot be read. Received: "
+                f"{str(error).rstrip('.')}. Export the model again."
             ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from keras_ganaccel.data.sources import load_samples
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.artifact import Artifact, open_artifact
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def predict(artifact: str | os.PathLike[str], x: np.ndarray, *, threads: int = 1) -> np.ndarray:
@@ -39,14 +42,16 @@ def predict_files(
     *,
     class_names: tuple[str, ...] | None = None,
     value_range: tuple[float, float] | None = None,
+    input_range: tuple[float, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Predicts the samples of a file or folder.
 
     Args:
         artifact: The artefact, see `predict`.
         samples: An ``.npy`` or ``.npz`` file, an image, or a folder of images.
-        class_names: The names of the classes, if the artefact does not hold them.
+        class_names: The names of the classes, if not those that the artefact holds.
         value_range: The raw values that mean black and white, likewise.
+        input_range: What the model takes for black and white, likewise.
 
     Returns:
         Per sample ``{"sample", "label", "probabilities": {class name: probability}}``.
@@ -54,18 +59,17 @@ def predict_files(
     Raises:
         InvalidInputError: If samples or names do not fit the artefact.
     """
-    overrides = {} if value_range is None else {"value_range": value_range}
-    opened = open_artifact(artifact, overrides=overrides)
+    given = {"class_names": class_names, "value_range": value_range, "input_range": input_range}
+    opened = open_artifact(
+        artifact, overrides={name: value for name, value in given.items() if value is not None}
+    )
+    for note in opened.notes:
+        _LOGGER.warning("%s", note)
     spec = _spec_of(opened)
     raw = load_samples(Path(samples), spec)
     low, high = opened.metadata.input_range
     chances = opened.probabilities(to_unit(raw, spec) * np.float32(high - low) + np.float32(low))
-    names = class_names or opened.metadata.class_names or _numbers(chances.shape[1])
-    if len(names) != chances.shape[1]:
-        raise InvalidInputError(
-            f"There must be a name for each of {chances.shape[1]} classes. "
-            f"Received: {len(names)}. Give as many names."
-        )
+    names = opened.metadata.class_names or _numbers(chances.shape[1])
     return [
         {
             "sample": number,
@@ -74,6 +78,16 @@ def predict_files(
         }
         for number, row in enumerate(chances)
     ]
+
+
+def image_size_of(opened: Artifact) -> tuple[int, int]:
+    """Returns height and width of the images that an artefact takes.
+
+    Raises:
+        InvalidInputError: If it takes no images of a fixed size.
+    """
+    spec = _spec_of(opened)
+    return spec.height, spec.width
 
 
 def _spec_of(opened: Artifact) -> DataSpec:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.metrics import confusion_matrix, f1_score, log_loss
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.metrics.proportions import wilson_interval
 
 _CALIBRATION_BINS = 15
@@ -138,3 +138,44 @@ def probabilities(outputs: np.ndarray, kind: str) -> np.ndarray:
     totals = values.sum(axis=1, keepdims=True)
     uniform = np.full_like(values, 1 / values.shape[1])
     return np.divide(values, totals, out=uniform, where=totals > 0).astype(np.float32)
+
+
+def kind_of_values(outputs: np.ndarray, kind: str, *, stated: bool, tolerance: float = 0.01) -> str:
+    """Holds outputs against what they are said to mean.
+
+    Args:
+        outputs: ``(n, k)``, dequantized.
+        kind: What they are said or were recognised to mean, see `probabilities`.
+        stated: Whether the artefact says so; what was only recognised is corrected.
+        tolerance: What rounding may add to or take from a probability, or from the sum of a row.
+
+    Returns:
+        `kind`, or ``"softmax"`` where logits were recognised and the rows are probabilities.
+
+    Raises:
+        VerificationError: If they are not what they are said to be, or no numbers.
+    """
+    finite = np.isfinite(outputs)
+    if not finite.all():
+        wrong = int((~finite.reshape(len(outputs), -1).all(axis=1)).sum())
+        raise VerificationError(
+            f"Outputs must be numbers. Received: NaN or infinities for {wrong} of {len(outputs)} "
+            "samples. Look for them in the weights and in the samples."
+        )
+    if kind == "samples" or outputs.ndim != 2:
+        return kind
+    shares = bool(((outputs >= -tolerance) & (outputs <= 1 + tolerance)).all())
+    if kind in ("softmax", "binary_probability") and not shares:
+        raise VerificationError(
+            f"Outputs said to be {kind!r} must lie in [0, 1]. Received: {outputs.min():.4g} to "
+            f"{outputs.max():.4g}. Say by `output` what they are, or export the model again."
+        )
+    sums_to_one = shares and bool(np.allclose(outputs.sum(axis=1), 1.0, rtol=0, atol=tolerance))
+    if kind == "logits" and sums_to_one:
+        if stated:
+            raise VerificationError(
+                "Outputs said to be 'logits' must not be probabilities already. Received: rows "
+                "that lie in [0, 1] and sum to 1. Say output='softmax', or export the model again."
+            )
+        return "softmax"
+    return kind

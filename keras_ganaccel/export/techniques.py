@@ -225,7 +225,7 @@ class _Files:
     def __post_init__(self) -> None:
         plain = self.place / "float32.tflite"
         export_tflite(self.model, plain, spec=self.spec, input_range=self.input_range)
-        self.float32 = verify(plain, self.validation, rivals=[plain])
+        self.float32 = verify(plain, self.validation, spec=self.spec, rivals=[plain])
 
     def measured(self, name: str, compressed: Compressed) -> tuple[Path | None, Verification]:
         path = self.place / f"{name}.tflite"
@@ -240,6 +240,7 @@ class _Files:
         found = verify(
             path,
             self.validation,
+            spec=self.spec,
             promises=compressed.promises,
             rivals=[self.float32.path],
         )

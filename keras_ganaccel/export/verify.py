@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.sources import LabelledData
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, VerificationError
+from keras_ganaccel.export.agreement import (
+    check_classes,
+    check_names,
+    check_value_range,
+    says_of_data,
+    in_words,
+)
 from keras_ganaccel.export.arena import arena_bytes
 from keras_ganaccel.export.artifact import Artifact, open_artifact
 from keras_ganaccel.export.kernels import KernelFacts
@@ -20,6 +29,8 @@ from keras_ganaccel.export.promises import broken_promises
 from keras_ganaccel.export.reference import compare, reference_of
 from keras_ganaccel.export.scores import Scores, probabilities, score
 from keras_ganaccel.metrics.proportions import PairedDifference
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +59,7 @@ class Verification:
         arena_bytes: What TFLite Micro needs; None if it is not installed or does not run it.
         latency: Of one batch-1 call; None if it was not asked for.
         rivals: The rivals' latencies by name, measured in turns with it.
+        notes: What was assumed of the artefact, and where the user's word differs from its own.
     """
 
     path: Path
@@ -69,6 +81,7 @@ class Verification:
     arena_bytes: int | None
     latency: Latency | None
     rivals: dict[str, Latency] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -151,17 +164,19 @@ class Verification:
             "operators": dict(self.operators),
             "arena_bytes": self.arena_bytes,
             "rivals": {name: latency.as_dict() for name, latency in self.rivals.items()},
+            "notes": list(self.notes),
         }
 
 
 def verify(
-    artifact: str | os.PathLike[str],
-    data: tuple[np.ndarray, np.ndarray],
+    artifact: str | os.PathLike[str] | Artifact,
+    data: LabelledData | tuple[np.ndarray, np.ndarray],
     *,
     reference: Any = None,
     reference_x: np.ndarray | None = None,
     spec: DataSpec | None = None,
     input_range: tuple[float, float] | None = None,
+    value_range: tuple[float, float] | None = None,
     output: str | None = None,
     promises: Mapping[str, Any] | None = None,
     min_accuracy: float | None = None,
@@ -181,16 +196,21 @@ def verify(
     SavedModel in TensorFlow, a `.keras` file in Keras.
 
     Args:
-        artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
-        data: Samples and labels: ``x`` float32 ``(n, height, width, channels)`` as the Keras
-            model takes them ([0, 1] unless `input_range` says otherwise), ``y`` integers
-            ``(n,)``. Files with the preprocessing inside are fed the raw values of `x`.
+        artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel; or one that
+            `open_artifact` has opened.
+        data: The data, whose test split is measured on, in the range that the artefact takes. Or
+            samples and labels: ``x`` float32 ``(n, height, width, channels)`` as the Keras model
+            takes them, ``y`` integers ``(n,)``. Files with the preprocessing inside are fed the
+            raw values of `x`.
         reference: What to compare with: a Keras model, its probabilities ``(n, k)``, or
             predicted labels ``(n,)``.
         reference_x: Samples for a reference that takes others.
-        spec: The description of the data, where the artefact does not hold it.
-        input_range: What the model takes for black and white, likewise.
-        output: What the output means, where that cannot be recognised.
+        spec: The description of the samples, if `data` are arrays. Class names and value range of
+            an artefact that states them must be the same.
+        input_range: What the model takes for black and white, if not what the artefact says, else
+            [0, 1].
+        value_range: The raw values that mean black and white, if not what the artefact says.
+        output: What the output means, if not what the artefact says or was recognised.
         promises: What was promised, see `broken_promises`.
         min_accuracy: The gate on accuracy.
         max_drop: The gate on the reference's accuracy minus the artefact's.
@@ -206,23 +226,43 @@ def verify(
         Every figure.
 
     Raises:
-        InvalidInputError: If the artefact is no valid one, or does not fit the data.
-        VerificationError: If promises or gates are broken; all of them are named.
+        InvalidInputError: If the artefact is no valid one, no classifier, or not for these data:
+            its class names or its value range are others.
+        VerificationError: If promises or gates are broken; all of them are named. Or if its
+            outputs are no numbers, or not what it says of them.
+
+    Example:
+        >>> from keras_ganaccel.data.sources import load_data
+        >>> found = verify("saved_models/digits/student_int8.tflite", load_data("digits"))
+        >>> found.format, found.accuracy > 0.98
+        ('int8', True)
     """
-    overrides = _overrides(spec, input_range, output)
-    opened = open_artifact(
+    overrides = _overrides(input_range, value_range, output)
+    opened = artifact if isinstance(artifact, Artifact) else open_artifact(
         artifact,
         threads=threads,
         allowed_operators=allowed_operators,
         overrides=overrides,
         allow_unsafe=allow_unsafe,
-    )
-    x, y = _checked(data)
+    )  # fmt: skip
+    spec = data.spec if isinstance(data, LabelledData) else spec
+    x, y, agreed = _samples(opened, data, spec, value_range)
+    if spec is not None and not says_of_data(opened.metadata):
+        opened = opened.described(spec)
     outputs = opened.outputs(x)
-    chances = probabilities(outputs, opened.metadata.output)
+    kind = opened.kind_of(outputs)
+    chances = probabilities(outputs, kind)
+    agreed += check_classes(
+        opened.path.name,
+        int(np.prod(x.shape[1:])),
+        chances.shape[1],
+        bool(opened.metadata.class_names) and opened.stated,
+        y,
+        spec,
+    )
     scores = score(chances.argmax(axis=1), y, chances.shape[1], chances=chances)
     known = reference_of(reference, x if reference_x is None else reference_x, len(y))
-    comparison = compare(known, outputs, chances, opened.metadata.output, y)
+    comparison = compare(known, outputs, chances, kind, y)
     latencies = _latencies(opened, x, rivals, threads, latency_repeats, overrides)
     result = Verification(
         path=opened.path,
@@ -248,7 +288,10 @@ def verify(
         arena_bytes=arena_bytes(opened.path) if opened.file_facts else None,
         latency=latencies.get(_OWN),
         rivals={name: value for name, value in latencies.items() if name != _OWN},
+        notes=(*opened.notes, *agreed),
     )
+    for note in result.notes:
+        _LOGGER.warning("%s", note)
     failures = [
         *broken_promises(opened, promises or {}),
         *_broken_gates(result, min_accuracy, max_drop, max_bytes, max_latency_ratio),
@@ -265,26 +308,42 @@ _OWN = ""
 
 
 def _overrides(
-    spec: DataSpec | None, input_range: tuple[float, float] | None, output: str | None
+    input_range: tuple[float, float] | None,
+    value_range: tuple[float, float] | None,
+    output: str | None,
 ) -> dict[str, Any]:
-    overrides: dict[str, Any] = {}
-    if spec is not None:
-        overrides |= {"class_names": spec.class_names, "value_range": spec.value_range}
-    if input_range is not None:
-        overrides["input_range"] = input_range
-    if output is not None:
-        overrides["output"] = output
-    return overrides
+    given = {"input_range": input_range, "value_range": value_range, "output": output}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _checked(data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _samples(
+    opened: Artifact,
+    data: LabelledData | tuple[np.ndarray, np.ndarray],
+    spec: DataSpec | None,
+    value_range: tuple[float, float] | None,
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Returns samples as the model takes them, labels, and in what they differ from the file."""
+    name, metadata = opened.path.name, opened.metadata
+    check_names(name, metadata, spec)
+    notes: tuple[str, ...] = ()
+    if spec is not None and value_range is None:
+        notes = check_value_range(name, metadata, spec)
+    if isinstance(data, LabelledData):
+        if says_of_data(metadata):
+            data = replace(data, spec=replace(data.spec, value_range=metadata.value_range))
+        unit, labels = data.arrays("test")
+        low, high = (np.float32(end) for end in metadata.input_range)
+        return low + (high - low) * unit, labels, notes
     x, y = np.asarray(data[0], np.float32), np.asarray(data[1])
     if len(x) != len(y) or y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise InvalidInputError(
             "`data` must be samples and as many integer labels. "
             f"Received: {x.shape} and {y.dtype} {y.shape}. Give (x, y)."
         )
-    return x, y
+    if spec is None and says_of_data(metadata):
+        notes += (f"the samples were given without a spec: that {name} takes raw values in "
+                  f"{in_words(metadata.value_range)} is its own word",)  # fmt: skip
+    return x, y, notes
 
 
 def _latencies(

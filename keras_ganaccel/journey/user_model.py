@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from keras_ganaccel.errors import InvalidInputError, MissingFileError, UnsafeModelError
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.export.keras_file import check_model_file
 
 if TYPE_CHECKING:
     import keras
 
-
-def check_model_file(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> None:
-    """Checks a `.keras` file without importing TensorFlow.
-
-    Args:
-        path: The file.
-        allow_unsafe: Accept a file that holds code.
-
-    Raises:
-        MissingFileError: It does not exist or cannot be read.
-        InvalidInputError: It is no Keras 3 model file.
-        UnsafeModelError: It holds a lambda, which would run when it is loaded.
-    """
-    path = Path(path)
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise MissingFileError(
-            f"The model file cannot be read. Received: {str(path)!r}. Name a .keras file."
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
-        raise InvalidInputError(
-            f"The model is no Keras 3 file. Received: {str(path)!r}. "
-            "Save it by model.save('name.keras')."
-        ) from None
-    if not allow_unsafe and _holds_code(config):
-        raise UnsafeModelError(
-            f"The model holds code (a lambda) that would run on loading. Received: {str(path)!r}. "
-            "If you trust it, pass --allow-unsafe (allow_unsafe=True)."
-        )
+__all__ = ["check_model_file", "load_model", "with_unit_input"]
 
 
 def load_model(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> keras.Model:
@@ -86,11 +54,3 @@ def with_unit_input(
     image = keras.Input(image_shape, name="image")
     scaled = keras.layers.Rescaling(high - low, low, name="to_input_range")(image)
     return keras.Model(image, model(scaled), name="unit_input")
-
-
-def _holds_code(config: Any) -> bool:
-    if isinstance(config, dict):
-        if config.get("class_name") in ("Lambda", "__lambda__"):
-            return True
-        return any(_holds_code(value) for value in config.values())
-    return isinstance(config, list) and any(_holds_code(value) for value in config)

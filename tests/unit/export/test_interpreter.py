@@ -19,21 +19,21 @@ def test_quantization_is_inverted_to_half_a_step():
 
 @pytest.mark.parametrize("name", ["float32", "int8"])
 def test_the_batch_size_does_not_matter(name, files, digits):
-    together = TFLiteRunner(files[name]).run(digits.x_test[:9])
-    runner = TFLiteRunner(files[name])
+    together = TFLiteRunner(files[name].read_bytes()).run(digits.x_test[:9])
+    runner = TFLiteRunner(files[name].read_bytes())
     alone = np.concatenate([runner.run(digits.x_test[i : i + 1]) for i in range(9)])
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_a_larger_static_batch_is_filled_up(trained, digits, tmp_path):
     path = export_tflite(trained, tmp_path / "m.tflite", batch_size=4)
-    outputs = TFLiteRunner(path).run(digits.x_test[:10])
+    outputs = TFLiteRunner(path.read_bytes()).run(digits.x_test[:10])
     expected = trained.predict(digits.x_test[:10], verbose=0)
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
 def test_samples_that_do_not_fit(files, digits):
-    runner = TFLiteRunner(files["float32"])
+    runner = TFLiteRunner(files["float32"].read_bytes())
     with pytest.raises(InvalidInputError, match="takes samples of shape"):
         runner.run(digits.x_test[:, :5])
     with pytest.raises(InvalidInputError, match="0 rows"):

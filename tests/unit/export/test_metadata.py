@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -52,11 +53,8 @@ JSON = st.recursive(
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*ArtifactMetadata.__dataclass_fields__, "more"]), JSON))
 def test_any_json_is_read_or_refused(values):
-    try:
+    with contextlib.suppress(InvalidInputError):
         metadata = ArtifactMetadata.from_json(json.dumps(values).encode())
-    except InvalidInputError as error:
-        assert str(error).isprintable()
-    else:
         assert np.isfinite([metadata.raw_scale, metadata.raw_offset]).all()
         assert ArtifactMetadata.from_json(metadata.to_json()) == metadata
 
