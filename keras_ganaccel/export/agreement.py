@@ -139,8 +139,8 @@ def check_value_range(name: str, metadata: ArtifactMetadata, spec: DataSpec) -> 
         return (f"the values of the data end at {in_words(ours)}; those of {name}, "
                 f"{in_words(theirs)}, are used",)  # fmt: skip
     raise InvalidInputError(
-        f"The value range of {name} must be the data's. Received: {in_words(theirs)} in the file and "
-        f"{in_words(ours)} in the data. Give the right one by --value-range (value_range=)."
+        f"The value range of {name} must be the data's. Received: {in_words(theirs)} in the file "
+        f"and {in_words(ours)} in the data. Give the right one by --value-range (value_range=)."
     )
 
 

@@ -18,8 +18,8 @@ from keras_ganaccel.export.agreement import (
     check_classes,
     check_names,
     check_value_range,
-    says_of_data,
     in_words,
+    says_of_data,
 )
 from keras_ganaccel.export.arena import arena_bytes
 from keras_ganaccel.export.artifact import Artifact, open_artifact
