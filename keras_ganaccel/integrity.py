@@ -264,12 +264,12 @@ class Loss:
     missing: str
 
 
-def find_loss(folder: Path, *, finished: bool) -> Loss | None:
+def find_loss(folder: Path, *, delivered_only: bool = False) -> Loss | None:
     """Looks for what is missing in a run folder, and refuses what was changed.
 
     Args:
         folder: The run folder.
-        finished: Whether only what was delivered must still be there.
+        delivered_only: Whether only what was delivered counts, as in a finished run.
 
     Returns:
         What must be done again, or None.
@@ -282,7 +282,7 @@ def find_loss(folder: Path, *, finished: bool) -> Loss | None:
         name: (stage, digest)
         for stage, about in records.items()
         for name, digest in about["files"].items()
-        if not finished or Path(name).parts[0] in _DELIVERED
+        if not delivered_only or Path(name).parts[0] in _DELIVERED
     }
     lost: dict[str, str] = {
         before: f"the record of the stage {before!r}"

@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -257,10 +257,10 @@ class RunFolder:
                 f"The run's splits were changed. Received: {shown(path)!r}. "
                 "Restore the file, or delete it: it is then written anew."
             )
-        loss = integrity.find_loss(self.path, finished=self.finished)
-        if loss is not None or not self.finished:
-            self._check_version()
-        return loss
+        if self.finished and integrity.find_loss(self.path, delivered_only=True) is None:
+            return None
+        self._check_version()
+        return integrity.find_loss(self.path)
 
     def has_splits(self, splits: Mapping[str, np.ndarray]) -> bool:
         """Whether the run was begun with these row numbers of its splits."""
@@ -311,9 +311,17 @@ class RunFolder:
         """Keeps every other process out of the folder.
 
         Raises:
-            InvalidInputError: Another one is at work in it.
+            InvalidInputError: Another one is at work in it, or it cannot be written to.
         """
-        with lock(self.checkpoints / ".lock") as mine:
+        with ExitStack() as block:
+            try:
+                self.checkpoints.mkdir(exist_ok=True)
+                mine = block.enter_context(lock(self.checkpoints / ".lock"))
+            except OSError as error:
+                raise InvalidInputError(
+                    f"The run folder cannot be written. Received: {shown(self.path)!r} "
+                    f"({error.strerror}: {error.filename}). Make it writable to go on."
+                ) from None
             if not mine:
                 raise InvalidInputError(
                     f"Another process is at work in the run folder. Received: "
