@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.compression.graph import Graph, Step, Tensor
+from keras_ganaccel.compression.kernels import has_frozen_weights
 
 L = keras.layers
 PRODUCERS = (L.Conv1D, L.Conv2D, L.Dense)
@@ -83,6 +84,10 @@ class Channels:
             outputs = self._unknown(step)
         for tensor in step.outputs:
             self.of_tensor[tensor.key] = outputs
+        if step.is_layer and has_frozen_weights(operation):
+            # A frozen layer keeps its weights whole.
+            for tensor in (*inputs, *step.outputs):
+                self._protect(self.of_tensor[tensor.key])
 
     def _produced(self, step: Step, source: Tensor) -> np.ndarray:
         """New channels; a layer that is called again gives the same ones and reads the same."""

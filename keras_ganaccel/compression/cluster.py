@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 import keras
 import numpy as np
+from sklearn.cluster import KMeans
 
 from keras_ganaccel.compression.bridge import from_tf_keras, to_tf_keras
 from keras_ganaccel.compression.finetune import FineTuner, Progress, quick_statistics
-from keras_ganaccel.compression.prune import prunable_kernels
-from keras_ganaccel.compression.tfmot import load_tfmot, rewrapped
+from keras_ganaccel.compression.kernels import (
+    kernel_table,
+    trained_variables,
+    twin_variables,
+    workable,
+)
+from keras_ganaccel.compression.preserve import keep
 from keras_ganaccel.errors import InvalidInputError
+
+# k-means looks at no more weights than these: their distribution is what matters.
+_SAMPLE = 50_000
 
 
 def cluster_plan(
@@ -41,9 +49,9 @@ def cluster_plan(
         )
     return {
         name: number_of_clusters
-        for name, kernel in prunable_kernels(model).items()
+        for name, kernels in workable(kernel_table(model)).items()
         if any(fnmatchcase(name, pattern) for pattern in layers)
-        and len(np.unique(kernel)) > number_of_clusters
+        and any(len(np.unique(kernel.value)) > number_of_clusters for kernel in kernels)
     }
 
 
@@ -58,7 +66,10 @@ def cluster(
     samples: np.ndarray | None = None,
     on_progress: Progress | None = None,
 ) -> keras.Model:
-    """Clusters kernels while fine-tuning, with TF-MOT (Han et al., arXiv 1510.00149).
+    """Clusters kernels by k-means and fine-tunes the shared values (Han et al., arXiv 1510.00149).
+
+    The weights of a cluster keep one common value while they are trained. It is done here and not
+    by TF-MOT's wrapper, which takes neither attention nor half of the convolutions.
 
     Args:
         model: A built Keras 3 model in float32. It is not changed.
@@ -73,26 +84,54 @@ def cluster(
     Returns:
         A Keras 3 model whose planned kernels have at most that many distinct values each.
     """
-    clustering = load_tfmot().clustering.keras
     twin = to_tf_keras(model, samples=samples)
-
-    def wrap(layer: Any) -> Any:
-        if layer.name not in plan:
-            return layer
-        return clustering.cluster_weights(
-            layer,
-            number_of_clusters=plan[layer.name],
-            cluster_centroids_init=clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
-            preserve_sparsity=preserve_sparsity,
+    twins = twin_variables(model, twin)
+    shared = []
+    for name, count in plan.items():
+        for kernel in workable(kernel_table(model))[name]:
+            if len(np.unique(kernel.value)) > count:
+                weight = twins[id(kernel.variable)]
+                weight.assign(_clustered(kernel.value, count, preserve_sparsity))
+                shared.append(weight)
+    with quick_statistics(twin):
+        tuner.run(
+            twin,
+            variables=trained_variables(model, twin),
+            steps=steps,
+            learning_rate=learning_rate,
+            after_step=[keep(weight, zeros=preserve_sparsity, clusters=True) for weight in shared],
+            on_progress=on_progress,
         )
-
-    clustered = rewrapped(twin, wrap)
-    with quick_statistics(clustered):
-        tuner.run(clustered, steps=steps, learning_rate=learning_rate, on_progress=on_progress)
-    return from_tf_keras(clustering.strip_clustering(clustered), model)
+    return from_tf_keras(twin, model)
 
 
-def clusters_of(model: keras.Model, plan: Mapping[str, int]) -> int:
-    """The largest number of distinct values among the planned kernels of a Keras 3 model."""
-    kernels = prunable_kernels(model)
-    return max((len(np.unique(kernels[name])) for name in plan), default=0)
+def distinct_values(model: keras.Model, plan: Mapping[str, int] | None = None) -> int:
+    """The most distinct values in any kernel of a model that is not depthwise.
+
+    Args:
+        model: A clustered Keras 3 model.
+        plan: Layers whose kernels are known to keep that many values per output channel, such as
+            through a batch norm's factors; they are not counted again.
+    """
+    found = list((plan or {}).values())
+    for kernel in kernel_table(model):
+        if not kernel.depthwise and (kernel.refusal or kernel.layer not in (plan or {})):
+            found.append(len(np.unique(kernel.value)))
+    return max(found, default=0)
+
+
+def _clustered(value: np.ndarray, count: int, preserve_sparsity: bool) -> np.ndarray:
+    """Gives each weight the nearest of few values, which k-means chooses."""
+    zero = (value == 0.0) & preserve_sparsity
+    weights = value[~zero]
+    if zero.any():
+        count -= 1
+    sample = weights
+    if len(weights) > _SAMPLE:
+        sample = np.random.default_rng(0).choice(weights, _SAMPLE, replace=False)
+    means = KMeans(count, n_init=1, random_state=0).fit(sample[:, None])
+    centers = np.sort(means.cluster_centers_[:, 0])
+    nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, weights)
+    found = value.copy()
+    found[~zero] = centers[nearest]
+    return found

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
 from keras_ganaccel.compression.bridge import UncarriedLayerError, uncarried_layers
-from keras_ganaccel.compression.cluster import cluster, cluster_plan, clusters_of
+from keras_ganaccel.compression.cluster import cluster, cluster_plan, distinct_values
 from keras_ganaccel.compression.describe import achieved, describe
 from keras_ganaccel.compression.finetune import (
     FineTuner,
@@ -20,9 +20,10 @@ from keras_ganaccel.compression.finetune import (
     first_samples,
     training_stream,
 )
-from keras_ganaccel.compression.prepare import in_float32
+from keras_ganaccel.compression.kernels import kernel_table, sparsity_of, total_size
+from keras_ganaccel.compression.prepare import in_float32, prepare
 from keras_ganaccel.compression.preserve import preserved
-from keras_ganaccel.compression.prune import prune, prune_plan, sparsity_of
+from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
 from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
@@ -181,6 +182,7 @@ def compress(
         raise _uncarried(plain, technique, refused)
     job = _Job(
         model=plain,
+        technique=technique,
         tuner=FineTuner(stream, kind, classes, distil, temperature, alpha),
         calibration=first_samples(data, calibration_samples),
         steps=steps,
@@ -189,7 +191,7 @@ def compress(
     )
     if dry_run:
         planned = set() if refused else set(stages)
-        pruned = prune_plan(job.model, sparsity, policy) if "prune" in planned else None
+        pruned = job.prune_plan(sparsity, policy) if "prune" in planned else None
         clustered = cluster_plan(job.model, number_of_clusters) if "cluster" in planned else None
         rows = describe(job.model, pruned=pruned, clustered=clustered)
         return Compressed(job.model, None, technique, {}, rows)
@@ -202,7 +204,7 @@ def compress(
             job.structured(macs_fraction)
         else:
             job.quantize()
-    return job.result(technique)
+    return job.result()
 
 
 @dataclass
@@ -210,6 +212,7 @@ class _Job:
     """A model on its way through the stages of a technique."""
 
     model: keras.Model
+    technique: str
     tuner: FineTuner
     calibration: np.ndarray
     steps: int
@@ -220,8 +223,15 @@ class _Job:
     quantized: QuantizedModel | None = None
     stage: int = 0
 
+    def prune_plan(self, sparsity: float, policy: str | Mapping[str, float]) -> dict[str, float]:
+        uncounted = 0
+        if "qat" in TECHNIQUES[self.technique]:
+            prepared = kernel_table(prepare(self.model).model)
+            uncounted = total_size(prepared) - total_size(kernel_table(self.model))
+        return prune_plan(self.model, sparsity, policy, uncounted=uncounted)
+
     def prune(self, sparsity: float, schedule: str, policy: str | Mapping[str, float]) -> None:
-        self.pruned = prune_plan(self.model, sparsity, policy)
+        self.pruned = self.prune_plan(sparsity, policy)
         self.model = prune(self.model, self.tuner, self.pruned, schedule=schedule, **self._common())
 
     def cluster(self, number_of_clusters: int) -> None:
@@ -255,15 +265,15 @@ class _Job:
         )
         self.model = self.quantized.keras_model
 
-    def result(self, technique: str) -> Compressed:
+    def result(self) -> Compressed:
         promises: dict[str, Any] = {}
         exported = self.quantized.prepared.model if self.quantized is not None else self.model
         if self.pruned:
             promises["sparsity"] = sparsity_of(exported)
-        if self.clustered and self.quantized is None:
-            promises["number_of_clusters"] = clusters_of(self.model, self.clustered)
-        elif self.clustered:
-            promises["number_of_clusters"] = max(self.clustered.values())
+        if self.clustered:
+            # Folding a batch norm gives each output channel values of its own, but no more of them.
+            plan = self.clustered if self.quantized is not None else None
+            promises["number_of_clusters"] = distinct_values(self.model, plan)
         if self.quantized is not None:
             promises["int8"] = self.quantized.fully_quantized
         aware = self.quantized.tf_keras_model if self.quantized is not None else None
@@ -273,7 +283,7 @@ class _Job:
             clustered=self.clustered or None,
             quantized=self.quantized,
         )
-        return Compressed(self.model, aware, technique, promises, achieved(rows, self.model))
+        return Compressed(self.model, aware, self.technique, promises, achieved(rows, self.model))
 
     def _common(self) -> dict[str, Any]:
         self.stage += 1

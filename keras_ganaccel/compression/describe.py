@@ -15,8 +15,8 @@ from keras_ganaccel.compression.bridge import (
 )
 from keras_ganaccel.compression.channels import Channels, is_producer
 from keras_ganaccel.compression.graph import Graph, flatten
+from keras_ganaccel.compression.kernels import Kernel, kernel_table
 from keras_ganaccel.compression.prepare import Prepared, prepare
-from keras_ganaccel.compression.prune import kernels, prunable_kernels
 from keras_ganaccel.compression.quantize import QuantizedModel, quantization_rules
 from keras_ganaccel.compression.quantizers import Rule
 
@@ -46,8 +46,9 @@ def describe(
         applies that fine-tunes: the layer's row says why, the others name it.
     """
     graph = flatten(model)
-    prunable = prunable_kernels(model)
-    with_kernel = {name.split("/")[0] for name in kernels(model)}
+    table: dict[str, list[Kernel]] = {}
+    for kernel in kernel_table(model):
+        table.setdefault(kernel.layer, []).append(kernel)
     refused = uncarried_layers(model) if quantized is None else {}
     if quantized is not None:
         quantization = _quantization(quantized.prepared, quantized.rules)
@@ -66,8 +67,8 @@ def describe(
             "layer": name,
             "kind": type(step.operation).__name__,
             "parameters": step.operation.count_params() if step.is_layer else 0,
-            "prune": _planned(name, pruned, prunable, with_kernel, "stays dense"),
-            "cluster": _planned(name, clustered, prunable, with_kernel, "has few distinct values"),
+            "prune": _planned(table.get(name, []), pruned, "stays dense"),
+            "cluster": _planned(table.get(name, []), clustered, "has few distinct values"),
             "quantize": quantization.get(name, YES),
             "structured": structured.get(name, "makes no channels of its own"),
         }
@@ -89,10 +90,10 @@ def achieved(
         The rows with ``sparsity`` and ``distinct_values``, None for layers without a kernel.
     """
     values: dict[str, np.ndarray] = {}
-    for name, kernel in kernels(model).items():
-        layer = name.split("/")[0]
-        flat = kernel.reshape(-1)
-        values[layer] = np.concatenate([values[layer], flat]) if layer in values else flat
+    for kernel in kernel_table(model):
+        flat = kernel.value.reshape(-1)
+        before = values.get(kernel.layer, flat[:0])
+        values[kernel.layer] = np.concatenate([before, flat])
     return tuple(
         {
             **row,
@@ -112,19 +113,15 @@ def _why_not(name: str, refused: Mapping[str, UncarriedLayerError]) -> str:
     return f"the layer {next(iter(refused))!r} of this model cannot be carried over to tf_keras"
 
 
-def _planned(
-    name: str,
-    plan: Mapping[str, float] | None,
-    prunable: Mapping[str, Any],
-    with_kernel: set[str],
-    otherwise: str,
-) -> str:
-    if name not in with_kernel:
+def _planned(kernels: list[Kernel], plan: Mapping[str, float] | None, otherwise: str) -> str:
+    """What becomes of the kernels of one layer."""
+    if not kernels:
         return "has no kernel"
-    if name not in prunable:
-        return "TF-MOT does not take its kernel"
+    if all(kernel.refusal for kernel in kernels):
+        return kernels[0].refusal
     if plan is None:
         return YES
+    name = kernels[0].layer
     return f"{YES}: {plan[name]:.4g}" if name in plan else otherwise
 
 

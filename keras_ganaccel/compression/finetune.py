@@ -58,6 +58,7 @@ class FineTuner:
         self,
         model: Any,
         *,
+        variables: Sequence[Any],
         steps: int,
         learning_rate: float,
         after_step: Sequence[Callable[[], None]] = (),
@@ -66,7 +67,8 @@ class FineTuner:
         """Trains a tf_keras model with Adam and a cosine schedule.
 
         Args:
-            model: The model; its trainable weights are changed.
+            model: The model.
+            variables: Its weights that are trained, and no others; none is no training.
             steps: Optimiser steps.
             learning_rate: The first one.
             after_step: Called in the graph after every step, such as to apply masks.
@@ -78,10 +80,12 @@ class FineTuner:
         Raises:
             RunFailedError: The loss is not finite.
         """
+        if not variables:
+            return 0.0
         schedule = tf_keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
         optimizer = tf_keras.optimizers.Adam(schedule)
-        optimizer.build(model.trainable_variables)
-        run = self._step_function(model, optimizer, after_step)
+        optimizer.build(variables)
+        run = self._step_function(model, variables, optimizer, after_step)
         batches = iter(self.stream)
         loss = 0.0
         for done in range(0, steps, _STEPS_PER_CALL):
@@ -96,10 +100,12 @@ class FineTuner:
         return loss
 
     def _step_function(
-        self, model: Any, optimizer: Any, after_step: Sequence[Callable[[], None]]
+        self,
+        model: Any,
+        variables: Sequence[Any],
+        optimizer: Any,
+        after_step: Sequence[Callable[[], None]],
     ) -> Callable[[Any, tf.Tensor], tf.Tensor]:
-        variables = model.trainable_variables
-
         def step(batches: Any) -> tf.Tensor:
             x, label, teacher = next(batches)
             with tf.GradientTape() as tape:

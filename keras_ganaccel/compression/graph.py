@@ -156,6 +156,18 @@ def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     yield from layer._flatten_layers(include_self=True, recursive=True)
 
 
+def copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Gives a copy of a layer or model the weights of the original, and freezes the same of them.
+
+    Args:
+        source: The original.
+        target: A copy of it with the same variables in the same order.
+    """
+    target.set_weights(source.get_weights())
+    for mine, other in zip(source.weights, target.weights, strict=True):
+        other.trainable = mine.trainable
+
+
 def _functional(model: Any) -> Any:
     """The Functional model behind a Sequential one; refuses what has no graph."""
     if isinstance(model, keras.Sequential):

@@ -22,7 +22,8 @@ from keras_ganaccel.compression.fusion import (
     Fusion,
     find_fusions,
 )
-from keras_ganaccel.compression.graph import Graph, Step, flatten, replay, sublayers
+from keras_ganaccel.compression.graph import Graph, Step, copy_state, flatten, replay, sublayers
+from keras_ganaccel.compression.kernels import has_frozen_weights, trained_ids
 
 
 @dataclass
@@ -76,7 +77,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     clone = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
-    clone.set_weights(model.get_weights())
+    copy_state(model, clone)
     return clone
 
 
@@ -101,18 +102,20 @@ def restore(prepared: Prepared, model: keras.Model) -> keras.Model:
 
     Returns:
         A copy of `model` that computes what ``prepared.model`` does, in inference mode. Zero
-        weights of the one are zero in the other.
+        weights of the one are zero in the other, and what is frozen is the same bit for bit.
     """
     clone = clone_with_weights(model)
     layers = flatten(clone).layers()
     for layer in prepared.model.layers:
         origin = prepared.origins.get(layer.name)
-        if origin is not None and layer.weights:
+        if origin is not None and layer.trainable and layer.weights:
             norm = layers[origin.norm] if origin.norm else None
             _restore_layer(layer, layers[origin.source], norm, origin.scale)
     return clone
 
 
+# Below this factor a folded channel is as good as switched off, and dividing by it is no use.
+_SWITCHED_OFF = 1e-6
 _PLAIN = ("float32", "int32", "int64", "uint8", "bool", "string")
 
 
@@ -171,7 +174,7 @@ class _Preparation:
             return self.placed[step.name](*args, **kwargs)
         copy = self._like(step.operation)
         outputs = copy(*args, **kwargs)
-        copy.set_weights(step.operation.get_weights())
+        copy_state(step.operation, copy)
         self.placed[step.name] = copy
         self.homes[step.name] = copy.name
         self.origins[copy.name] = Origin(step.name)
@@ -197,6 +200,7 @@ class _Preparation:
         layer.kernel.assign(kernel)
         if layer.use_bias:
             layer.bias.assign(np.broadcast_to(bias, layer.bias.shape))
+        _freeze(layer, source, fusion.norm.operation if fusion.norm else None, scale)
         self._record(fusion, layer.name, scale)
         return outputs if fused else self._activated(activation, outputs)
 
@@ -215,6 +219,7 @@ class _Preparation:
         )
         x = depthwise(x)
         depthwise.kernel.assign(source.depthwise_kernel.value)
+        depthwise.kernel.trainable = source.depthwise_kernel.trainable
         self.origins[depthwise.name] = Origin(fusion.leader.name)
         pointwise = keras.layers.Conv2D(
             source.filters,
@@ -225,8 +230,10 @@ class _Preparation:
         )
         pointwise.build(x.shape)
         pointwise.kernel.assign(source.pointwise_kernel.value)
+        pointwise.kernel.trainable = source.pointwise_kernel.trainable
         if source.use_bias:
             pointwise.bias.assign(source.bias.value)
+            pointwise.bias.trainable = source.bias.trainable
         leader = fusion.leader
         half = Step(pointwise, leader.name, leader.args, leader.kwargs, leader.outputs)
         return self._weighted(Fusion(half, fusion.norm, fusion.activation, fusion.absorbed), x)
@@ -244,7 +251,7 @@ class _Preparation:
             1,
             activation=fusion.activation,
             name=self._name("depthwise_conv2d"),
-            trainable=_is_affine_norm(source) and source.trainable,
+            trainable=_is_affine_norm(source) and not has_frozen_weights(source),
         )
         outputs = layer(x)
         layer.kernel.assign(np.broadcast_to(scale, size[-1:]).reshape(layer.kernel.shape))
@@ -324,6 +331,29 @@ def spread_scale(scale: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
     return scale
 
 
+def _freeze(
+    layer: keras.layers.Layer,
+    source: keras.layers.Layer,
+    norm: keras.layers.Layer | None,
+    scale: np.ndarray | None,
+) -> None:
+    """Freezes of a folded layer what could not be brought back without moving what is frozen."""
+    moving = trained_ids(source)
+    kernel = id(source.kernel) in moving
+    bias = source.use_bias and id(source.bias) in moving
+    if norm is not None and scale is not None:
+        moving = moving | trained_ids(norm)
+        center = norm.center and id(norm.beta) in moving
+        bias = center or bias or (norm.trainable and not norm.center)
+        if np.any(np.abs(scale) < _SWITCHED_OFF):
+            kernel = kernel and norm.scale and id(norm.gamma) in moving
+            bias = center or (bias and kernel)
+    layer.trainable = bool(kernel or bias)
+    layer.kernel.trainable = kernel
+    if layer.use_bias:
+        layer.bias.trainable = bias
+
+
 def _is_affine_norm(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center
 
@@ -350,24 +380,42 @@ def _restore_layer(
     else:
         source.set_weights(layer.get_weights())
         return
-    kernel = np.asarray(layer.kernel.value)
-    if norm is None or scale is None:
-        target.assign(kernel)
-        if layer.use_bias and source.use_bias:
-            source.bias.assign(layer.bias.value)
+    if norm is not None and scale is not None:
+        _restore_folded(layer, source, target, norm, scale)
         return
-    # A channel that the norm had switched off has no kernel that could be recovered.
-    factor = np.where(scale == 0.0, 1.0, scale)
-    alive = spread_scale(np.where(scale == 0.0, 0.0, 1.0), layer)
-    unscaled = kernel / spread_scale(factor, layer)
-    target.assign(np.where(alive, unscaled, np.asarray(target.value)))
-    own = np.asarray(source.bias.value) if source.use_bias else 0.0
+    target.assign(layer.kernel.value)
+    if layer.use_bias and source.use_bias:
+        source.bias.assign(layer.bias.value)
+
+
+def _restore_folded(
+    layer: keras.layers.Layer,
+    source: keras.layers.Layer,
+    target: keras.Variable,
+    norm: keras.layers.Layer,
+    scale: np.ndarray,
+) -> None:
+    """Takes a batch norm's factors out of what was trained with them, where it may move."""
     mean = np.asarray(norm.moving_mean.value)
+    if layer.kernel.trainable:
+        off = np.abs(scale) < _SWITCHED_OFF
+        if off.any():
+            # Such a channel starts anew with a factor of one.
+            scale = np.where(off, np.float32(1.0), scale)
+            deviation = np.sqrt(np.asarray(norm.moving_variance.value) + norm.epsilon)
+            norm.gamma.assign(np.where(off, deviation, np.asarray(norm.gamma.value)))
+        target.assign(np.asarray(layer.kernel.value) / spread_scale(scale, layer))
+    if not layer.bias.trainable:
+        return
     bias = np.asarray(layer.bias.value)
-    if norm.center:
+    own = np.asarray(source.bias.value) if source.use_bias else 0.0
+    if norm.center and id(norm.beta) in trained_ids(norm):
         norm.beta.assign(bias - (own - mean) * scale)
+    elif source.use_bias and id(source.bias) in trained_ids(source):
+        beta = np.asarray(norm.beta.value) if norm.center else 0.0
+        source.bias.assign((bias - beta) / scale + mean)
     else:
-        norm.moving_mean.assign(own - bias / factor)
+        norm.moving_mean.assign(own - bias / scale)
 
 
 def _restore_norm(layer: keras.layers.Layer, norm: keras.layers.Layer) -> None:

@@ -1,4 +1,4 @@
-"""What quantization-aware training must not change: zeros and clusters."""
+"""What fine-tuning must not change: zeros and clusters."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.compression.kernels import kernel_table
 from keras_ganaccel.compression.prepare import Prepared, spread_scale
 
 
@@ -18,13 +18,13 @@ class KeptKernel:
     """What stays of one kernel.
 
     Args:
-        kernel: The kernel's variable in the prepared model.
+        kernel: The kernel's variable.
         mask: Where it may differ from zero; None if zeros need not stay.
         groups: For each element the number of its cluster; None if it is not clustered.
         scale: What folding a batch norm multiplied it with: clusters are shared before that.
     """
 
-    kernel: keras.Variable
+    kernel: Any
     mask: np.ndarray | None = None
     groups: np.ndarray | None = None
     scale: np.ndarray | None = None
@@ -35,7 +35,7 @@ class Preserved:
     """The kernels of a prepared model whose structure stays.
 
     Args:
-        kernels: By layer name.
+        kernels: By their names in the prepared model.
     """
 
     kernels: Mapping[str, KeptKernel]
@@ -73,21 +73,39 @@ def preserved(
         The structure to preserve.
     """
     kernels = {}
-    for layer in prepared.model.layers:
-        origin = prepared.origins.get(layer.name)
-        if origin is None or not isinstance(getattr(layer, "kernel", None), keras.Variable):
+    layers = {layer.name: layer for layer in prepared.model.layers}
+    for kernel in kernel_table(prepared.model):
+        origin = prepared.origins.get(kernel.layer)
+        if origin is None or kernel.refusal:
             continue
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            continue
-        value = np.asarray(layer.kernel.value)
-        scale = None if origin.scale is None else spread_scale(origin.scale, layer)
-        mask = groups = None
-        if origin.source in zeros:
-            mask = (value != 0).astype(np.float32)
-        if origin.source in clusters:
-            groups = _groups(value if scale is None else value / np.where(scale == 0, 1, scale))
-        kernels[layer.name] = KeptKernel(layer.kernel, mask, groups, scale)
+        scale = None
+        if origin.scale is not None:
+            scale = spread_scale(origin.scale, layers[kernel.layer])
+        kernels[kernel.name] = _kept(
+            kernel.variable, kernel.value, origin.source in zeros, origin.source in clusters, scale
+        )
     return Preserved(kernels)
+
+
+def keep(variable: Any, *, zeros: bool, clusters: bool) -> Callable[[], None]:
+    """Makes the function that restores the structure of one weight after each step.
+
+    Args:
+        variable: The tf_keras variable, with the values whose structure stays.
+        zeros: Whether its zeros stay.
+        clusters: Whether equal values stay equal.
+    """
+    return _constraint(_kept(variable, variable.numpy(), zeros, clusters, None), variable)
+
+
+def _kept(
+    variable: Any, value: np.ndarray, zeros: bool, clusters: bool, scale: np.ndarray | None
+) -> KeptKernel:
+    mask = (value != 0).astype(np.float32) if zeros else None
+    groups = None
+    if clusters:
+        groups = _groups(value if scale is None else value / np.where(scale == 0, 1, scale))
+    return KeptKernel(variable, mask, groups, scale)
 
 
 def _groups(values: np.ndarray) -> np.ndarray:

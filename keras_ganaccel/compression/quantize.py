@@ -12,8 +12,8 @@ import tensorflow as tf
 import tf_keras
 
 from keras_ganaccel.compression.bridge import to_tf_keras
-from keras_ganaccel.compression.bridge.weights import weight_pairs
 from keras_ganaccel.compression.finetune import FineTuner, Progress
+from keras_ganaccel.compression.kernels import trained_variables, twin_variables
 from keras_ganaccel.compression.prepare import Prepared, prepare, restore
 from keras_ganaccel.compression.preserve import Preserved
 from keras_ganaccel.compression.quantizers import Rule, quantized, rule_for
@@ -98,29 +98,26 @@ def quantize(
     prepared = prepare(model)
     twin = to_tf_keras(prepared.model, samples=calibration)
     rules = quantization_rules(twin)
-    pairs = [
-        pair
-        for layer in prepared.model.layers
-        if layer.weights
-        for pair in weight_pairs(layer, twin.get_layer(layer.name), layer.name)
-    ]
+    twins = twin_variables(prepared.model, twin)
+    moving = trained_variables(prepared.model, twin)
     ranges = output_ranges(twin, [n for n, rule in rules.items() if rule.output], calibration)
     aware = rewrapped(twin, lambda layer: quantized(layer, rules[layer.name]))
     wrappers = [layer for layer in aware.layers if hasattr(layer, "quantize_config")]
     _set_ranges(wrappers, ranges)
     kept = preserve(prepared) if preserve is not None else Preserved({})
-    by_id = {id(mine): other for mine, other in pairs}
-    after_step = kept.constraints(by_id)
+    after_step = kept.constraints(twins)
     if steps:
         tuner.run(
             aware,
+            variables=moving,
             steps=steps,
             learning_rate=learning_rate,
             after_step=after_step,
             on_progress=on_progress,
         )
-    for mine, other in pairs:
-        mine.assign(other.numpy())
+    for variable in prepared.model.variables:
+        if id(variable) in twins:
+            variable.assign(twins[id(variable)].numpy())
     _refresh_kernel_ranges(wrappers)
     return QuantizedModel(aware, restore(prepared, model), prepared, rules)
 

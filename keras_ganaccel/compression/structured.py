@@ -12,6 +12,7 @@ from keras_ganaccel.compression.bridge import from_tf_keras, to_tf_keras
 from keras_ganaccel.compression.channels import Channels, first_calls, is_producer
 from keras_ganaccel.compression.finetune import FineTuner, Progress, quick_statistics
 from keras_ganaccel.compression.graph import Graph, Step, flatten, replay
+from keras_ganaccel.compression.kernels import trained_variables
 from keras_ganaccel.compression.selection import choose_channels, macs
 from keras_ganaccel.errors import InvalidInputError
 
@@ -71,6 +72,7 @@ def structured_prune(
         with quick_statistics(twin):
             tuner.run(
                 twin,
+                variables=trained_variables(model, twin),
                 steps=share,
                 learning_rate=learning_rate,
                 on_progress=_later(on_progress, before, steps),

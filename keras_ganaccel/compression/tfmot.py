@@ -40,6 +40,18 @@ def load_tfmot() -> Any:
     return tfmot
 
 
+def magnitude_pruning() -> Any:
+    """TF-MOT's pruning of weights, which works on any variable where its wrapper knows few layers.
+
+    Returns:
+        The class ``Pruning``.
+    """
+    load_tfmot()
+    from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
+
+    return pruning_impl.Pruning
+
+
 def rewrapped(model: Any, wrap: Callable[[Any], Any]) -> Any:
     """Builds a tf_keras model anew with other layers, such as TF-MOT's wrappers.
 

@@ -14,7 +14,7 @@ from keras_ganaccel.compression.bridge.equivalence import Certificate, certify
 from keras_ganaccel.compression.bridge.operations import tensors_among, translate_operation
 from keras_ganaccel.compression.bridge.registry import UncarriedLayerError, find_translator
 from keras_ganaccel.compression.bridge.weights import copy_weights, weight_pairs
-from keras_ganaccel.compression.graph import Graph, Step, Tensor, flatten, replay
+from keras_ganaccel.compression.graph import Graph, Step, Tensor, copy_state, flatten, replay
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
 from keras_ganaccel.seeds import derive_seed
 
@@ -149,7 +149,7 @@ def from_tf_keras(tf_keras_model: Any, model: keras.Model, *, seed: int = 0) -> 
 def clone_with_weights(model: keras.Model) -> keras.Model:
     """Returns a copy of a Keras 3 model: same structure and weights, no shared variables."""
     clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
+    copy_state(model, clone)
     return clone
 
 

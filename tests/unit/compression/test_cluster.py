@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ganaccel.compression.cluster import cluster, cluster_plan, clusters_of
+from keras_ganaccel.compression.cluster import cluster, cluster_plan, distinct_values
 from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.errors import InvalidInputError
 
@@ -14,7 +14,7 @@ def test_few_values_and_accuracy(trained, tuner, accuracy):
     clustered = cluster(trained, tuner, plan, steps=60, learning_rate=1e-3)
     for name in plan:
         assert len(np.unique(clustered.get_layer(name).kernel)) <= 8
-    assert clusters_of(clustered, plan) <= 8
+    assert distinct_values(clustered) <= 8
     assert accuracy(clustered) > accuracy(trained) - 0.05
 
 

@@ -67,7 +67,7 @@ def test_dry_run_says_what_applies(trained, digits):
     assert rows["conv"]["prune"].startswith("yes: 0.")
     assert rows["conv"]["cluster"] == "yes: 16"
     assert rows["stem_norm"]["quantize"] == "yes: within stem"
-    assert rows["depthwise"]["prune"] == "TF-MOT does not take its kernel"
+    assert rows["depthwise"]["prune"] == "depthwise kernels stay as they are"
     assert rows["pool"]["prune"] == "has no kernel"
     assert rows["logits"]["structured"].startswith("its channels")
 

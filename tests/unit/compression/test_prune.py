@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from keras import layers as L  # noqa: N812
 
-from keras_ganaccel.compression.prune import kernels, prune, prune_plan, sparsity_of
+from keras_ganaccel.compression.kernels import kernel_table, sparsity_of, total_size
+from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.errors import InvalidInputError
 
 
 def planned_share(model, plan):
-    values = kernels(model)
-    zeros = sum(plan.get(n.split("/")[0], 0.0) * v.size for n, v in values.items())
-    return zeros / sum(v.size for v in values.values())
+    table = kernel_table(model)
+    zeros = sum(plan.get(k.layer, 0.0) * k.value.size for k in table if not k.refusal)
+    return zeros / total_size(table)
 
 
 @pytest.mark.parametrize("policy", ["uniform", "global"])
