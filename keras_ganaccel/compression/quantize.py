@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -47,8 +47,10 @@ class QuantizedModel:
 def quantization_rules(twin: Any) -> dict[str, Rule]:
     """Decides for each layer of a prepared model how it is quantized.
 
-    A layer whose output only goes into concatenations takes over their scale, and an addition that
-    only goes into a ReLU is one operation with it; neither gets a range of its own.
+    The converter hands ranges through operations whose inputs and outputs must share one, and where
+    two meet it keeps one and clips the other. So every output has a range of its own but where
+    nothing can meet: a concatenation of layers that nobody else reads and that could put out any
+    range gives them its own, and an addition that only goes into a ReLU is one operation with it.
 
     Args:
         twin: The tf_keras twin of a prepared model.
@@ -56,16 +58,24 @@ def quantization_rules(twin: Any) -> dict[str, Rule]:
     Returns:
         The rules by layer name.
     """
-    rules = {}
+    rules = {layer.name: rule_for(layer) for layer in twin.layers}
+    ranged = {name for name, rule in rules.items() if rule.output}
     for layer in twin.layers:
-        rule = rule_for(layer)
-        readers = [node.outbound_layer for node in layer._outbound_nodes]
-        if rule.output and readers:
-            joined = all(isinstance(reader, tf_keras.layers.Concatenate) for reader in readers)
-            rectified = isinstance(layer, tf_keras.layers.Add) and _is_relu(readers)
-            rule = Rule(rule.kernel, output=not (joined or rectified))
-        rules[layer.name] = rule
-    return rules
+        if isinstance(layer, tf_keras.layers.Concatenate):
+            nodes = [node.inbound_layers for node in layer._inbound_nodes]
+            sources = tf.nest.flatten(nodes)
+            shared = all(rules[x.name].kernel and _readers(x) == [layer] for x in sources)
+            given = {source.name for source in sources} if shared else set()
+        elif isinstance(layer, tf_keras.layers.Add) and _is_relu(_readers(layer)):
+            given = {layer.name}
+        else:
+            continue
+        ranged -= given
+    return {name: replace(rule, output=name in ranged) for name, rule in rules.items()}
+
+
+def _readers(layer: Any) -> list[Any]:
+    return [node.outbound_layer for node in layer._outbound_nodes]
 
 
 def quantize(
