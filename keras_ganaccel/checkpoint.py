@@ -27,6 +27,8 @@ from keras_ganaccel.files import atomic_open
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"state-(\d{10})\.ckpt")
+# Ends a name, or a part of an optimizer variable's name such as `conv2d_7_kernel_momentum`.
+_AUTOMATIC = re.compile(r"(?<=[a-z0-9])_\d+(?=_|/|$)")
 _RECORD = "record"
 _ARRAY = "array/"
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -164,23 +166,36 @@ def model_state(model: keras.Model) -> dict[str, np.ndarray]:
 def restore_model_state(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     """Sets every variable of a model to what `model_state` returned.
 
+    Names that Keras counts up by itself, such as ``conv2d_7``, do not matter: a model that was
+    built anew in the same process is the same model.
+
     Args:
         model: A model of the same structure; nothing is changed unless all fits.
         arrays: Arrays by name; others than the model's are ignored.
 
     Raises:
-        CheckpointError: A variable is missing or has another shape.
+        CheckpointError: A variable is missing, is another one or has another shape.
     """
+    saved = {_place(name): name for name in arrays}
     variables = _variables(model)
-    for name, variable in variables.items():
-        found = arrays[name].shape if name in arrays else None
-        if found != tuple(variable.shape):
+    wanted = {_place(name): name for name in variables}
+    groups = {group for group, _ in wanted}
+    for place in (*wanted, *(place for place in saved if place[0] in groups)):
+        key, name = saved.get(place), wanted.get(place)
+        if (
+            key is None
+            or name is None
+            or not _is_same(key, name)
+            or arrays[key].shape != tuple(variables[name].shape)
+        ):
+            there = "nothing" if key is None else f"{_structural(key)} {arrays[key].shape}"
+            here = "nothing" if name is None else f"{name} {tuple(variables[name].shape)}"
             raise CheckpointError(
-                f"The checkpoint is of another model. Received: {name} of shape {found}, "
-                f"expected {tuple(variable.shape)}. Use the settings that it was made with."
+                f"The checkpoint is of another model. Received: {there}, where this model has "
+                f"{here}. Use another folder, or the networks and settings that it was made with."
             )
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+    for place, name in wanted.items():
+        variables[name].assign(arrays[saved[place]])
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -188,9 +203,26 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     for name, value in sorted(vars(model).items()):
         if isinstance(value, keras.optimizers.Optimizer):
             groups[name] = value.variables
-    # Paths are not unique and hold automatic names, so the order counts.
+    # Without the automatic numbers paths are not unique, so the order counts.
     return {
-        f"{group}/{index}/{variable.name}": variable
+        f"{group}/{index}/{_structural(variable.path)}": variable
         for group, variables in groups.items()
         for index, variable in enumerate(variables)
     }
+
+
+def _place(name: str) -> tuple[str, ...]:
+    """Group and position of a variable, in front of its path."""
+    return tuple(name.split("/", 2)[:2])
+
+
+def _structural(path: str) -> str:
+    """A variable's path without the numbers by which Keras tells layers of a kind apart."""
+    return _AUTOMATIC.sub("", path)
+
+
+def _is_same(saved: str, name: str) -> bool:
+    """Whether a checkpoint's name means this variable; older ones held only its last part."""
+    own = _structural(saved).split("/", 2)[2]
+    path = name.split("/", 2)[2]
+    return own == path or ("/" not in own and own == path.rpartition("/")[2])

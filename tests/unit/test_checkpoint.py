@@ -103,6 +103,71 @@ def test_another_models_state_changes_nothing():
         np.testing.assert_array_equal(array, before[name])
 
 
+def _built_anew(*layers):
+    """A model whose layers have whatever names Keras gives them this time."""
+    model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(2)])
+    model.compile("adam", loss="mse", metrics=["mae"])
+    model.fit(np.ones((4, 3)), np.zeros((4, 2)), verbose=0)
+    return model
+
+
+def test_automatic_names_do_not_matter():
+    first, again = (
+        _built_anew(keras.layers.Dense(3), keras.layers.BatchNormalization()) for _ in range(2)
+    )
+    assert first.layers[0].name != again.layers[0].name
+    state = model_state(first)
+    restore_model_state(again, state)
+    for name, array in model_state(again).items():
+        np.testing.assert_array_equal(array, state[name])
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ([keras.layers.Dense(3), keras.layers.LayerNormalization()], "layer_normalization/gamma"),
+        ([keras.layers.Dense(3)], r"model/2/sequential/batch_normalization/gamma \(3,\)"),
+        ([keras.layers.Dense(4), keras.layers.BatchNormalization()], r"kernel \(3, 4\)"),
+    ],
+)
+def test_the_first_difference_of_another_architecture_is_named(other, difference):
+    state = model_state(_built_anew(keras.layers.Dense(3), keras.layers.BatchNormalization()))
+    with pytest.raises(CheckpointError, match=difference) as refused:
+        restore_model_state(_built_anew(*other), state)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_of_more_variables_is_of_another_model():
+    model = _model()
+    longer = {**model_state(model), "model/2/m/more/kernel": np.zeros((2, 2))}
+    with pytest.raises(CheckpointError, match=r"m/more/kernel \(2, 2\), .* has nothing"):
+        restore_model_state(model, longer)
+
+
+def test_names_of_older_checkpoints_are_understood():
+    first, again = (_built_anew(keras.layers.Dense(3)) for _ in range(2))
+    state = model_state(first)
+    optimizer = {
+        f"optimizer/{index}/{variable.name}": state[f"optimizer/{index}/{path}"]
+        for index, (variable, path) in enumerate(
+            (variable, name.split("/", 2)[2])
+            for variable, name in zip(
+                first.optimizer.variables,
+                [name for name in state if name.startswith("optimizer/")],
+                strict=True,
+            )
+        )
+    }
+    older = {
+        "/".join([*name.split("/", 2)[:2], name.rpartition("/")[2]]): array
+        for name, array in state.items()
+        if not name.startswith("optimizer/")
+    }
+    restore_model_state(again, {**older, **optimizer})
+    for name, array in model_state(again).items():
+        np.testing.assert_array_equal(array, state[name])
+
+
 def test_objects_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TypeError, match="'odd'"):
         save_state(tmp_path, 1, {"odd": np.array([None, {}], dtype=object)})
