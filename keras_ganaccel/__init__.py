@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.saved_classes import register_when_keras_loads
 from keras_ganaccel.version import __version__
 
 _EXPORTS = {
@@ -98,6 +99,7 @@ except InvalidInputError as _error:
     # Too early for the command line's own handling: it begins by importing this package.
     sys.stderr.write(f"ganaccel: {_error}\n")
     sys.exit(_error.exit_code)
+register_when_keras_loads()
 
 
 def __getattr__(name: str) -> Any:
