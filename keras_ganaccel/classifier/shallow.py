@@ -9,22 +9,26 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+
+from keras_ganaccel.classifier.kernel_machine import MOST_EXACT_ROWS, KernelMachine
 
 # Larger images are averaged down before these teachers see them.
 _LARGEST_SIDE = 32
 # Their training rows are multiplied by shifts while that stays affordable.
-_MOST_ROWS = 20_000
+_MOST_ROWS = {"svm": MOST_EXACT_ROWS, "extra_trees": 20_000}
+# Trees see no more rows than this each; where there are more, they are fewer and not as deep.
+_ROWS_OF_A_TREE = 5_000
+# From so many rows on the margins are calibrated on one held-out part instead of three folds.
+_MANY_ROWS = 4_000
 
 
 class ShallowTeacher:
     """A scikit-learn classifier of images, taught with every image shifted by one pixel too.
 
     Args:
-        kind: ``"svm"`` (RBF kernel, on standardised pixels) or ``"extra_trees"``.
+        kind: ``"svm"`` (RBF kernel, on standardised pixels) or ``"extra_trees"``. Both suit the
+            number of samples: see `KernelMachine`, and beyond 20,000 samples a tree sees 5,000.
         num_classes: Columns of its answer, including classes that it has not seen.
         seed: Of the trees and of the folds.
         shifts: Whether to add the shifted images.
@@ -57,13 +61,23 @@ class ShallowTeacher:
         return probabilities
 
     def _fitted(self, x: np.ndarray, y: np.ndarray) -> Any:
-        if self.shifts and 5 * len(x) <= _MOST_ROWS:
+        if self.shifts and 5 * len(x) <= _MOST_ROWS[self.kind]:
             x, y = np.concatenate(list(_shifted(x))), np.tile(y, 5)
+        return self._estimator(len(x)).fit(_rows(x), y)
+
+    def _estimator(self, rows: int) -> Any:
         if self.kind == "svm":
-            estimator = make_pipeline(StandardScaler(), SVC(C=10.0, gamma="scale"))
-        else:
-            estimator = ExtraTreesClassifier(300, random_state=self.seed, n_jobs=1)
-        return estimator.fit(_rows(x), y)
+            return KernelMachine(self.seed)
+        if rows <= _MOST_ROWS[self.kind]:
+            return ExtraTreesClassifier(300, random_state=self.seed, n_jobs=1)
+        return ExtraTreesClassifier(
+            100,
+            bootstrap=True,
+            max_samples=_ROWS_OF_A_TREE,
+            min_samples_leaf=2,
+            random_state=self.seed,
+            n_jobs=1,
+        )
 
     def _calibrated(self, x: np.ndarray, y: np.ndarray) -> float:
         """The factor of the margins with the least log-loss on rows that were held out.
@@ -76,7 +90,10 @@ class ShallowTeacher:
             return self.sharpness
         factors = np.geomspace(0.1, 30.0, 60)
         losses = np.zeros(len(factors))
-        splitter = StratifiedKFold(folds, shuffle=True, random_state=self.seed)
+        if len(x) < _MANY_ROWS:
+            splitter: Any = StratifiedKFold(folds, shuffle=True, random_state=self.seed)
+        else:
+            splitter = StratifiedShuffleSplit(1, test_size=_MANY_ROWS // 2, random_state=self.seed)
         for train, held_out in splitter.split(x, y):
             machine = self._fitted(x[train], y[train])
             margins = _margins(machine, _rows(x[held_out]))

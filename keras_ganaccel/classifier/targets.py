@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.distribution import require
 from keras_ganaccel.errors import InvalidInputError
 
@@ -165,13 +166,7 @@ def check_samples(x: np.ndarray, sample_shape: Sequence[int | None] | None) -> N
             f"The samples do not fit the model. Received: samples of shape {x.shape[1:]} for a "
             f"model of {tuple(sample_shape)}. Reshape them."
         )
-    if x.dtype.kind == "f":
-        bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
-        if bad.any():
-            raise InvalidInputError(
-                f"Samples must be finite numbers. Received: {int(bad.sum())} of {len(x)} samples "
-                f"with NaN or infinity, the first is number {int(bad.argmax())}. Leave them out."
-            )
+    check_finite(x)
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:

@@ -192,8 +192,11 @@ def build_teacher(
     augmentation: Sequence[str] = ("shift", "mixup"),
     seed: int = 0,
     verbose: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Ensemble:
     """Trains an ensemble on labelled samples.
+
+    Time and memory grow with the samples and no faster: see `ShallowTeacher`.
 
     Args:
         spec: The description of the data.
@@ -207,6 +210,7 @@ def build_teacher(
             ``"shift"`` is among these.
         seed: Of weights, order, augmentation and trees; each member has its own.
         verbose: Of `fit`.
+        progress: Called before each member with its index, how many there are, and its name.
 
     Returns:
         The ensemble, equally weighted.
@@ -221,7 +225,9 @@ def build_teacher(
                 f"Unknown member of the teacher. Received: {member!r}. {nearest(member, known)}"
             )
     labelled = np.asarray(y) >= 0
-    x, y = np.asarray(x, np.float32)[labelled], np.asarray(y)[labelled].astype(np.int64)
+    x, y = np.asarray(x, np.float32), np.asarray(y).astype(np.int64)
+    if not labelled.all():
+        x, y = x[labelled], y[labelled]
     if len(np.unique(y)) < 2:
         raise InvalidInputError(
             f"A teacher needs samples of two classes. Received: {len(np.unique(y))}. Label more."
@@ -230,6 +236,8 @@ def build_teacher(
     for index, member in enumerate(members):
         own_seed = derive_seed(seed, "teacher", index)
         logger.info("Training member %d of the teacher: %s", index, member)
+        if progress is not None:
+            progress(index, len(members), member)
         if member in SHALLOW:
             shallow = ShallowTeacher(member, spec.num_classes, own_seed, "shift" in augmentation)
             trained.append(shallow.fit(x, y))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable
@@ -38,6 +39,8 @@ from keras_ganaccel.report.html import SAMPLES
 from keras_ganaccel.report.ledger import percent
 
 _PICTURE_COLUMNS = 8
+# From here on a teacher's members take long enough to be named one by one.
+_MANY_ROWS = 5_000
 # A classifier that learns from fewer generated samples would tell of their number.
 _MEASURED_SAMPLES = 4096
 # What the filters that compare densities are calibrated on.
@@ -77,6 +80,7 @@ def train_teacher(journey: Journey) -> dict[str, Any]:
         steps=settings.steps,
         batch_size=journey.config.student.batch_size,
         seed=journey.seed("teacher"),
+        progress=functools.partial(_tell_member, journey),
     )
     teacher.save(journey.run.checkpoints / "teacher")
     held_x, held_y = journey.validation
@@ -85,6 +89,14 @@ def train_teacher(journey: Journey) -> dict[str, Any]:
         "members": list(settings.members),
         "seconds": time.monotonic() - began,
     }
+
+
+def _tell_member(journey: Journey, index: int, count: int, member: str) -> None:
+    """Moves the bar; where members take long, a line says so to those who see no bar."""
+    journey.progress.advance(index, count)
+    rows = len(journey.train[1])
+    if rows >= _MANY_ROWS:
+        journey.progress.note(f"Teacher: {member} ({index + 1} of {count}) learns {rows} samples.")
 
 
 def train_generator(journey: Journey) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from keras_ganaccel.classifier import kernel_machine, shallow
 from keras_ganaccel.classifier.shallow import ShallowTeacher, _shifted, _small
 
 
@@ -68,3 +69,46 @@ def test_large_images_are_averaged_down():
     small = _small(x)
     assert small.shape == (2, 21, 32, 3)
     np.testing.assert_allclose(small[1, 2, 3, 1], x[1, 6:9, 9:12, 1].mean(), rtol=1e-5)
+
+
+def _many(count, seed=0):
+    """Blurred class patterns at any place, with noise: rows enough to leave the exact machine."""
+    random = np.random.default_rng(seed)
+    patterns = np.random.default_rng(9).normal(size=(3, 6, 6, 1))
+    y = random.integers(0, 3, count)
+    return (patterns[y] + random.normal(0, 2, (count, 6, 6, 1))).astype("float32"), y
+
+
+def test_the_machine_for_many_rows_is_as_good_as_the_exact_one(monkeypatch):
+    x, y = _many(3000)
+    held_x, held_y = _many(1000, seed=1)
+    exact = ShallowTeacher("svm", 4, shifts=False).fit(x, y)
+    monkeypatch.setattr(kernel_machine, "MOST_EXACT_ROWS", 1000)
+    many = ShallowTeacher("svm", 4, shifts=False).fit(x, y)
+    assert many.estimator.decision_function(held_x.reshape(1000, -1)).shape == (1000, 3)
+    scores = [
+        np.mean(teacher.predict_proba(held_x).argmax(1) == held_y) for teacher in (exact, many)
+    ]
+    assert scores[1] > scores[0] - 0.02
+    answers = many.predict_proba(held_x)
+    assert not answers[:, 3].any()
+    assert log_loss(held_y, answers[:, :3]) < 1.05 * log_loss(
+        held_y, exact.predict_proba(held_x)[:, :3]
+    )
+
+
+def test_long_rows_are_shortened_without_loss(monkeypatch, digits):
+    x, y = digits.x[:300], digits.y[:300]
+    plain = ShallowTeacher("svm", 10).fit(x, y).predict_proba(digits.x_test).argmax(1)
+    monkeypatch.setattr(kernel_machine, "_MOST_WORK", 0)
+    monkeypatch.setattr(kernel_machine, "_COMPONENTS", 40)
+    short = ShallowTeacher("svm", 10).fit(x, y).predict_proba(digits.x_test).argmax(1)
+    assert np.mean(short == digits.y_test) > np.mean(plain == digits.y_test) - 0.01
+
+
+def test_trees_of_many_rows_stay_small(monkeypatch):
+    x, y = _many(3000)
+    monkeypatch.setitem(shallow._MOST_ROWS, "extra_trees", 1000)
+    monkeypatch.setattr(shallow, "_ROWS_OF_A_TREE", 500)
+    forest = ShallowTeacher("extra_trees", 3, shifts=False).fit(x, y).estimator
+    assert max(tree.tree_.node_count for tree in forest.estimators_) < 500
