@@ -42,7 +42,7 @@ class Samples:
 
 
 def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
-    """Loads the samples of `read_samples`, without their names.
+    """Loads the samples of `read_samples`, without their names; logs its notes as warnings.
 
     Args:
         path: See `read_samples`.
@@ -54,10 +54,15 @@ def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
     Raises:
         InvalidInputError: If they cannot be used.
     """
-    return read_samples(path, spec).x
+    samples = read_samples(path, spec)
+    for note in samples.notes:
+        _LOG.warning("%s", note)
+    return samples.x
 
 
-def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Samples:
+def read_samples(
+    path: Any, spec: DataSpec, *, skip_corrupt: bool = False, name: str = "samples"
+) -> Samples:
     """Loads samples without labels, in the shape and value range of known data.
 
     Args:
@@ -66,6 +71,7 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
             be integers that fill their dtype.
         spec: The description of the data that they belong to.
         skip_corrupt: Leave out images that cannot be read; `Samples.skipped` lists them.
+        name: What messages call an array.
 
     Returns:
         Raw samples, shape ``(n, *spec.image_shape)``, with their names.
@@ -74,7 +80,7 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
         InvalidInputError: If they cannot be used.
     """
     if not isinstance(path, (str, Path)):
-        return _from_array(path, spec, "samples")
+        return _from_array(path, spec, name)
     path = Path(path).expanduser()
     if not path.exists():
         raise MissingFileError(
@@ -96,8 +102,6 @@ def read_samples(path: Any, spec: DataSpec, *, skip_corrupt: bool = False) -> Sa
     read = read_images(files, folder, size=size, skip_corrupt=skip_corrupt)
     skipped = relative_names(files, folder, ~read.readable)
     notes += tuple(f"Left out {name}: it cannot be read." for name in skipped)
-    for note in notes:
-        _LOG.warning("%s", note)
     x = _in_range(_with_channels(read.x, spec.channels), spec.value_range)
     return Samples(x, relative_names(files, folder, read.readable), skipped, notes)
 
@@ -112,8 +116,6 @@ def _from_array(array: Any, spec: DataSpec, name: str) -> Samples:
         )
     x, scaled = to_scale(x, spec.value_range, name)
     x = resize_samples(x, (spec.height, spec.width))
-    for note in notes + scaled:
-        _LOG.warning("%s", note)
     return Samples(x, tuple(str(row) for row in range(len(x))), notes=notes + scaled)
 
 

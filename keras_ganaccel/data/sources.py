@@ -165,7 +165,7 @@ def load_data(
     skipped = raw.skipped
     notes = raw.notes + encoded.notes + misfit + _range_note(train, ends)
     if unlabelled is not None:
-        further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt)
+        further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt, name="unlabelled")
         parts.append(further.x)
         skipped += further.skipped
         notes += further.notes

@@ -3,6 +3,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -206,7 +208,7 @@ def test_samples_at_another_scale_are_mapped_or_refused(arrays):
     unit = x / 255
     data = load_data((unit, y), unlabelled=255 - x)
     np.testing.assert_allclose(data.unlabelled_unit()[..., 0], (255 - x) / 255, atol=1e-2)
-    assert "The uint8 values of `samples` were mapped" in data.audit.warnings[0]
+    assert "The uint8 values of `unlabelled` were mapped" in data.audit.warnings[0]
     for unlabelled in (unit * 200, unit * 2 - 1, unit / 100):
         with pytest.raises(InvalidInputError, match="must have the data's value range"):
             load_data((unit, y), unlabelled=unlabelled)
@@ -297,3 +299,66 @@ for wrong in ("absent", "keras:mnits"):
 assert not {{"tensorflow", "keras", "tf_keras"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+DTYPES = [np.bool_, np.uint8, np.int16, np.int64, np.uint64, np.float16, np.float32, np.float64,
+          np.complex64, np.dtype("U3"), np.dtype("M8[s]"), np.dtype(object)]  # fmt: skip
+KINDS_OF_LABELS = [
+    lambda y: y, lambda y: y - 1, lambda y: y.astype(float), lambda y: y[:, None],
+    lambda y: np.eye(4)[y], lambda y: np.array(["a", "b ", "B", None], object)[y],
+    lambda y: np.where(y > 2, np.nan, y), lambda y: y.astype(str), lambda y: y / 2,
+    lambda y: (y > 1), lambda y: y[:-1], lambda y: np.stack([y, y], 1), lambda y: list(map(str, y)),
+]  # fmt: skip
+
+
+def loaded_or_refused(source, **options):
+    """The data, or None where they were refused in one line."""
+    try:
+        return load_data(source, **options)
+    except InvalidInputError as error:
+        message = str(error)
+    assert "\n" not in message
+    return None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_whatever_arrays_are_given_the_invariants_hold_or_one_line_says_why(seed):
+    """Drawn by NumPy: hypothesis' own draws are mostly of the simplest kind, which is refused."""
+    rng = np.random.default_rng(seed)
+
+    def one_of(*choices):
+        return choices[rng.integers(len(choices))]
+
+    shape = (int(rng.integers(4, 60)), *(int(side) for side in rng.integers(2, 7, 2)))
+    if rng.random() < 0.2:
+        shape = tuple(int(side) for side in rng.integers(0, 9, rng.integers(0, 6)))
+    dtype = np.dtype(one_of(*DTYPES, *[np.uint8, np.float32] * 4))
+    values = rng.random(shape) * one_of(1, 255, 255, 255, 1e5, 0, 1e39, 1e-30, np.nan)
+    with np.errstate(all="ignore"):
+        whole = np.nan_to_num(values).astype("i8")
+        x = (whole if dtype.kind == "M" else np.asarray(values)).astype(dtype)
+    y = rng.integers(0, 4, shape[0] if shape else 0)
+    labels = one_of(*KINDS_OF_LABELS, *KINDS_OF_LABELS[:4])(y)
+    options = {
+        "labels_per_class": one_of(None, None, 2, 3, 10**6, 1),
+        "image_size": one_of(None, 4, (5, 6)),
+        "value_range": one_of(None, None, None, (0, 1), (3, 2)),
+        "unlabelled": one_of(None, None, None, x, x[:1] if x.ndim else x),
+    }
+    data = loaded_or_refused((x, labels), **options)
+    if data is None:
+        return
+    assert len(data.x) == len(data.y) == len(y)
+    assert set(data.y.tolist()) - {-1} == set(range(data.spec.num_classes))
+    splits = data.splits
+    rows = np.concatenate([splits.train, splits.validation, splits.test])
+    assert len(np.unique(rows)) == len(rows)
+    assert (data.y[rows] >= 0).all()
+    assert set(data.y[splits.train].tolist()) == set(range(data.spec.num_classes))
+    for split in ("train", "validation", "test"):
+        unit, codes = data.arrays(split)
+        assert unit.shape == (len(codes), *data.spec.image_shape)
+        assert len(codes) > 0
+        assert unit.dtype == np.float32
+        assert ((unit >= 0) & (unit <= 1)).all()
