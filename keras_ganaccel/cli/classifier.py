@@ -19,13 +19,10 @@ app = typer.Typer(help="Train a classifier.", no_args_is_help=True, rich_markup_
     "train",
     epilog="Example: ganaccel classifier train --architecture separable --out student.keras",
 )
+@options.takes_data("digits")
 def train(
     out: Annotated[Path, typer.Option(metavar="FILE.keras", help="Where the model goes.")],
-    data: options.Data = "digits",
-    image_size: options.ImageSize = None,
-    labels_per_class: options.LabelsPerClass = None,
-    value_range: options.ValueRange = None,
-    skip_corrupt: options.SkipCorrupt = False,
+    data: options.DataOptions,
     architecture: Annotated[
         str, typer.Option(help="separable, convnet, mlp, resnet8, or a name of keras.applications.")
     ] = "separable",
@@ -57,16 +54,7 @@ def train(
         check_model_file(model, allow_unsafe=allow_unsafe)
     if pool is not None:
         options.existing(pool / "pool.json", "The pool")
-    from keras_ganaccel.data.sources import load_data
-
-    loaded = load_data(
-        data,
-        image_size=options.parse_size(image_size),
-        labels_per_class=labels_per_class,
-        value_range=options.parse_range(value_range, "--value-range"),
-        skip_corrupt=skip_corrupt,
-        seed=seed,
-    )
+    loaded = data.load(seed)
     from keras_ganaccel.classifier.build import build_classifier
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.classifier.train import evaluate, train_classifier

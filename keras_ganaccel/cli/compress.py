@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: ganaccel compress student.keras --technique pqat --data digits --out s.tflite"
 
 
+@options.takes_data("digits")
 def command(
     model: Annotated[Path, typer.Argument(help="A .keras file; it is not changed.")],
     out: Annotated[
         Path,
         typer.Option(metavar="FILE", help="A .tflite file, or .keras for the float model."),
     ],
+    data: options.DataOptions,
     technique: Annotated[
         str,
         typer.Option(
@@ -47,10 +49,6 @@ def command(
         float, typer.Option(help="For auto: accuracy that a file may lose on validation data.")
     ] = 0.005,
     target: Annotated[str, typer.Option(help="For auto: size or latency.")] = "size",
-    data: options.Data = "digits",
-    image_size: options.ImageSize = None,
-    labels_per_class: options.LabelsPerClass = None,
-    value_range: options.ValueRange = None,
     input_range: options.InputRange = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of each fine-tuning.")] = 600,
     learning_rate: Annotated[float, typer.Option(help="Adam's, while fine-tuning.")] = 1e-3,
@@ -69,15 +67,7 @@ def command(
         )
     options.check_new_file(out, ".tflite", *([] if technique == "auto" else [".keras"]))
     low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
-    from keras_ganaccel.data.sources import load_data
-
-    loaded = load_data(
-        data,
-        image_size=options.parse_size(image_size),
-        labels_per_class=labels_per_class,
-        value_range=options.parse_range(value_range, "--value-range"),
-        seed=seed,
-    )
+    loaded = data.load(seed)
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.compression.compress import compress
     from keras_ganaccel.export.verify import verify

@@ -16,19 +16,16 @@ EXAMPLE = "Example: ganaccel export student.keras --quantization int8 --data dig
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8", "int16x8", "saved_model")
 
 
+@options.takes_data()
 def command(
     model: Annotated[Path, typer.Argument(help="A .keras file.")],
     out: Annotated[
         Path, typer.Option(metavar="PATH", help="A .tflite file, or a folder for saved_model.")
     ],
+    data: options.DataOptions,
     quantization: Annotated[
         str, typer.Option(metavar="|".join(QUANTIZATIONS), help="The format.")
     ] = "float32",
-    data: Annotated[
-        str | None, typer.Option(help="Gives calibration samples, class names and value range.")
-    ] = None,
-    image_size: options.ImageSize = None,
-    value_range: options.ValueRange = None,
     input_range: options.InputRange = None,
     samples: Annotated[
         int, typer.Option(min=1, help="Training samples that set the integer ranges.")
@@ -63,21 +60,15 @@ def command(
         raise InvalidInputError(
             "A SavedModel has no C header. Received: --c-header. Choose a TFLite format."
         )
-    if quantization in ("int8", "int16x8") and data is None:
+    if quantization in ("int8", "int16x8") and data.data is None:
         raise InvalidInputError(
             f"Integer ranges are set on samples. Received: --quantization {quantization} without "
             "--data. Name the training data."
         )
     low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
     spec = calibration = None
-    if data is not None:
-        from keras_ganaccel.data.sources import load_data
-
-        loaded = load_data(
-            data,
-            image_size=options.parse_size(image_size),
-            value_range=options.parse_range(value_range, "--value-range"),
-        )
+    if data.data is not None:
+        loaded = data.load()
         spec = loaded.spec
         calibration = low + (high - low) * loaded.arrays("train")[0][:samples]
     from keras_ganaccel.classifier.outputs import check_model_fits

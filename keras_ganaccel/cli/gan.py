@@ -26,15 +26,9 @@ app = typer.Typer(
 @app.command(
     "train", epilog="Example: ganaccel gan train --data digits --out runs/gan --set gan.steps=5000"
 )
+@options.takes_data("digits")
 def train(
-    data: options.Data = "digits",
-    image_size: options.ImageSize = None,
-    labels_per_class: options.LabelsPerClass = None,
-    unlabelled: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Further samples, without labels.")
-    ] = None,
-    value_range: options.ValueRange = None,
-    skip_corrupt: options.SkipCorrupt = False,
+    data: options.DataOptions,
     preset_name: Annotated[
         str, typer.Option("--preset", metavar="quick|default|best", help="How long to train.")
     ] = "default",
@@ -56,12 +50,7 @@ def train(
 ) -> None:
     """Train a GAN into a run folder: networks, sample grids, KID, checkpoints."""
     values = {
-        "data.source": data,
-        "data.image_size": options.parse_size(image_size),
-        "data.labels_per_class": labels_per_class,
-        "data.unlabelled": unlabelled,
-        "data.value_range": options.parse_range(value_range, "--value-range"),
-        "data.skip_corrupt": skip_corrupt,
+        **data.settings(),
         "gan.init_from": init_from,
         "strategy": strategy or "auto",
         "seed": seed,
@@ -144,12 +133,10 @@ def sample(
     "evaluate",
     epilog="Example: ganaccel gan evaluate runs/gan/artifacts/generator.keras --data digits",
 )
+@options.takes_data("digits")
 def evaluate(
     generator: Annotated[Path, typer.Argument(help="A run's generator.keras.")],
-    data: options.Data = "digits",
-    image_size: options.ImageSize = None,
-    labels_per_class: options.LabelsPerClass = None,
-    value_range: options.ValueRange = None,
+    data: options.DataOptions,
     count: Annotated[int, typer.Option(min=100, help="Samples to generate.")] = 4096,
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps of each classifier that is trained.")
@@ -162,15 +149,7 @@ def evaluate(
 ) -> None:
     """KID, precision, recall, density, coverage, synthetic-only accuracy, memorisation."""
     check_model_file(generator)
-    from keras_ganaccel.data.sources import load_data
-
-    loaded = load_data(
-        data,
-        image_size=options.parse_size(image_size),
-        labels_per_class=labels_per_class,
-        value_range=options.parse_range(value_range, "--value-range"),
-        seed=seed,
-    )
+    loaded = data.load(seed)
     from keras_ganaccel.gan.trained import TrainedGenerator
     from keras_ganaccel.journey.measure import measure_generator
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+
+if TYPE_CHECKING:
+    from keras_ganaccel.data.sources import LabelledData
 
 Data = Annotated[
     str,
@@ -18,9 +25,6 @@ Data = Annotated[
         help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of class "
         "folders.",
     ),
-]
-ImageSize = Annotated[
-    str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
 ]
 LabelsPerClass = Annotated[
     int | None, typer.Option(metavar="N", help="Rows a class to keep for training and validation.")
@@ -30,9 +34,6 @@ ValueRange = Annotated[
 ]
 InputRange = Annotated[
     str | None, typer.Option(metavar="LO,HI", help="What the given model takes, if not 0,1.")
-]
-SkipCorrupt = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave out unreadable images and list them.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice but the test split.")]
 OptionalSeed = Annotated[
@@ -46,6 +47,115 @@ Strategy = Annotated[
     str | None,
     typer.Option(metavar="auto|cpu:N|mirrored|multiworker", help="Which devices to train on."),
 ]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What every command that takes data is told about them; see `load_data`."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of class "
+            "folders.",
+        ),
+    ] = None
+    image_size: Annotated[
+        str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
+    ] = None
+    labels_per_class: LabelsPerClass = None
+    unlabelled: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Further samples, without labels.")
+    ] = None
+    value_range: ValueRange = None
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="Leave out unreadable images and list them.")
+    ] = False
+    notes: list[str] = field(default_factory=list, init=False)
+    """What `load` found, for the end of the command."""
+
+    def settings(self) -> dict[str, Any]:
+        """Those that were given, as settings of a run's configuration."""
+        given = {
+            "data.source": self.data,
+            "data.image_size": parse_size(self.image_size),
+            "data.labels_per_class": self.labels_per_class,
+            "data.unlabelled": self.unlabelled,
+            "data.value_range": parse_range(self.value_range, "--value-range"),
+            "data.skip_corrupt": self.skip_corrupt or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def load(self, seed: int = 0, image_size: tuple[int, int] | None = None) -> LabelledData:
+        """Loads the data, and notes what was found in them.
+
+        Args:
+            seed: Of the draw of labelled and validation rows.
+            image_size: Where none was given.
+        """
+        from keras_ganaccel.data.sources import load_data
+
+        loaded = load_data(
+            self.data,
+            image_size=parse_size(self.image_size) or image_size,
+            labels_per_class=self.labels_per_class,
+            unlabelled=self.unlabelled,
+            value_range=parse_range(self.value_range, "--value-range"),
+            skip_corrupt=self.skip_corrupt,
+            seed=seed,
+        )
+        self.notes.extend(loaded.audit.warnings)
+        self.notes.extend(f"Left out: {path}" for path in loaded.audit.skipped)
+        return loaded
+
+
+def takes_data(default: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of `DataOptions`, in place of its parameter of that type.
+
+    What `DataOptions.load` noted goes to the error stream once the command has done its work: where
+    it fails, the line that says why stands alone.
+
+    Args:
+        default: The data where none are named.
+
+    Returns:
+        The decorator.
+    """
+    hints = get_type_hints(DataOptions, include_extras=True)
+    ours = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default if item.name == "data" else item.default,
+            annotation=hints[item.name],
+        )
+        for item in fields(DataOptions)
+        if item.init
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        types = get_type_hints(command, include_extras=True)
+        (place,) = (name for name, kind in types.items() if kind is DataOptions)
+        parameters: list[inspect.Parameter] = []
+        for item in inspect.signature(command).parameters.values():
+            if item.name == place:
+                parameters += ours
+            else:
+                kind = inspect.Parameter.KEYWORD_ONLY
+                parameters.append(item.replace(kind=kind, annotation=types[item.name]))
+
+        def with_data(**values: Any) -> None:
+            given = DataOptions(**{item.name: values.pop(item.name) for item in ours})
+            command(**values, **{place: given})
+            for note in given.notes:
+                print(note, file=sys.stderr)
+
+        with_data.__name__, with_data.__doc__ = command.__name__, command.__doc__
+        with_data.__annotations__ = {item.name: item.annotation for item in parameters}
+        with_data.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return with_data
+
+    return decorate
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

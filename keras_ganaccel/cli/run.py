@@ -28,21 +28,9 @@ from keras_ganaccel.rundir import RunFolder, check_out_folder
 EXAMPLE = "Example: ganaccel run --data my_images/ --image-size 32 --preset quick --out runs/first"
 
 
+@options.takes_data()
 def command(
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of "
-            "class folders.  [default: digits]",
-        ),
-    ] = None,
-    image_size: options.ImageSize = None,
-    labels_per_class: options.LabelsPerClass = None,
-    unlabelled: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Further samples, without labels.")
-    ] = None,
-    value_range: options.ValueRange = None,
-    skip_corrupt: options.SkipCorrupt = False,
+    data: options.DataOptions,
     preset_name: Annotated[
         str | None,
         typer.Option("--preset", metavar="quick|default|best", help="How much work to do."),
@@ -94,12 +82,7 @@ def command(
 ) -> None:
     """From labelled data to a verified TFLite file, with a report."""
     given = {
-        "data.source": data,
-        "data.image_size": options.parse_size(image_size),
-        "data.labels_per_class": labels_per_class,
-        "data.unlabelled": unlabelled,
-        "data.value_range": options.parse_range(value_range, "--value-range"),
-        "data.skip_corrupt": skip_corrupt or None,
+        **data.settings(),
         "model.path": model,
         "model.reinitialize": reinitialize or None,
         "model.input_range": options.parse_range(input_range, "--input-range"),

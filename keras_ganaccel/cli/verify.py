@@ -17,6 +17,7 @@ EXAMPLE = (
 )
 
 
+@options.takes_data()
 def command(
     artifact: Annotated[
         Path,
@@ -24,11 +25,7 @@ def command(
             help="A .tflite or .keras file, a SavedModel, or a published folder or run folder."
         ),
     ],
-    data: Annotated[
-        str | None, typer.Option(help="What to measure on; its test split. See `ganaccel run`.")
-    ] = None,
-    image_size: options.ImageSize = None,
-    value_range: options.ValueRange = None,
+    data: options.DataOptions,
     input_range: options.InputRange = None,
     reference: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A .keras model to agree with.")
@@ -68,21 +65,19 @@ def command(
     if (artifact / "manifest.json").is_file() or (artifact / "artifacts").is_dir():
         from keras_ganaccel.journey.publish import verify_published
 
-        show_rows(verify_published(artifact, data), json_output)
+        show_rows(verify_published(artifact, data.data), json_output)
         return
-    if data is None:
+    if data.data is None:
         raise InvalidInputError("Nothing to measure on. Received: no --data. Name the data.")
-    from keras_ganaccel.data.sources import load_data
-
-    size = options.parse_size(image_size)
-    raw_range = options.parse_range(value_range, "--value-range")
+    size = None
+    raw_range = options.parse_range(data.value_range, "--value-range")
     taken = options.parse_range(input_range, "--input-range")
-    if size is None and artifact.suffix == ".tflite" and Path(data).is_dir():
+    if data.image_size is None and artifact.suffix == ".tflite" and Path(data.data).is_dir():
         from keras_ganaccel.export.artifact import open_artifact
         from keras_ganaccel.export.predict import image_size_of
 
         size = image_size_of(open_artifact(artifact))
-    loaded = load_data(data, image_size=size, value_range=raw_range)
+    loaded = data.load(image_size=size)
     promises: dict[str, Any] = {
         "sparsity": sparsity,
         "number_of_clusters": clusters,
