@@ -59,12 +59,12 @@ def interval(low: float, high: float, digits: int = 2) -> str:
     return f"a {'loss' if low < 0 else 'gain'} of {' to '.join(sorted(ends, key=float))} points"
 
 
-def on_rows(share: float, rows: int, kind: str = "") -> str:
+def on_rows(share: float, rows: int, kind: str) -> str:
     """Writes a share together with the rows that it was counted on.
 
     Args:
         share: Of the rows.
-        rows: How many there are.
+        rows: How many there are of that kind; with none, the share is of the training rows.
         kind: What they are for, such as ``"validation"``.
 
     Example:
@@ -72,6 +72,10 @@ def on_rows(share: float, rows: int, kind: str = "") -> str:
         '98.4 % of 252 validation rows'
         >>> on_rows(0.75, 8, "validation")
         '75.0 % of 8 validation rows, too few to tell'
+        >>> on_rows(1.0, 0, "validation")
+        '100.0 % of its own training rows, as there are none for validation'
     """
-    counted = f"{percent(share)} of {rows:,} {kind} rows".replace("  ", " ")
+    if not rows:
+        return f"{percent(share)} of its own training rows, as there are none for {kind}"
+    counted = f"{percent(share)} of {rows:,} {kind} rows"
     return counted if rows >= FEW_ROWS else f"{counted}, too few to tell"

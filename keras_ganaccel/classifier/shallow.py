@@ -43,7 +43,7 @@ class ShallowTeacher:
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> ShallowTeacher:
         """Learns from images in [0, 1] and integer labels; at least two classes."""
-        x, y = _small(x), np.asarray(y)
+        x, y = averaged_down(x), np.asarray(y)
         if self.kind == "svm":
             self.sharpness = self._calibrated(x, y)
         self.estimator = self._fitted(x, y)
@@ -51,7 +51,7 @@ class ShallowTeacher:
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Returns float32 ``(n, num_classes)`` probabilities for images in [0, 1]."""
-        x = _small(x)
+        x = averaged_down(x)
         if self.kind == "svm":
             known = _softmax(self.sharpness * _margins(self.estimator, _rows(x)))
         else:
@@ -112,8 +112,8 @@ def _shifted(x: np.ndarray) -> list[np.ndarray]:
     return [padded[:, top : top + height, left : left + width] for top, left in places]
 
 
-def _small(x: np.ndarray) -> np.ndarray:
-    """Images averaged over blocks until no side is longer than 32."""
+def averaged_down(x: np.ndarray) -> np.ndarray:
+    """Averages images ``(n, height, width, channels)`` over blocks until no side exceeds 32."""
     block = -(-max(x.shape[1:3]) // _LARGEST_SIDE)
     if block == 1:
         return x

@@ -11,6 +11,7 @@ from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
 from keras_ganaccel.files import save_keras
 from keras_ganaccel.seeds import derive_seed
+from keras_ganaccel.words import on_rows
 
 app = typer.Typer(help="Train a classifier.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,11 +43,12 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 64,
     optimizer: Annotated[str, typer.Option(help="Name of a Keras optimizer.")] = "adam",
     learning_rate: Annotated[float, typer.Option(help="Its first learning rate.")] = 3e-3,
+    test: options.Test = False,
     seed: options.Seed = 0,
     strategy: options.Strategy = None,
     json_output: options.Json = False,
 ) -> None:
-    """Train a classifier and measure it on the test split."""
+    """Train a classifier and measure it on the validation split (with --test on test too)."""
     options.check_new_file(out, ".keras")
     if model is not None:
         from keras_ganaccel.journey.user_model import check_model_file
@@ -55,6 +57,7 @@ def train(
     if pool is not None:
         options.existing(pool / "pool.json", "The pool")
     loaded = data.load(seed)
+    splits = options.measured_splits(loaded, test)
     from keras_ganaccel.classifier.build import build_classifier
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.classifier.train import evaluate, train_classifier
@@ -84,11 +87,12 @@ def train(
         augmentation=("shift",),
         seed=derive_seed(seed, "order"),
     )
-    scores = {split: evaluate(unit, *loaded.arrays(split)) for split in ("validation", "test")}
+    scores = {split: evaluate(unit, *loaded.arrays(split)) for split in splits}
     save_keras(out, network)
     if json_output:
         show_json({"model": str(out), "parameters": network.count_params(), **scores})
         return
     print(f"{out}: {network.count_params():,} parameters")
     for split, values in scores.items():
-        print(f"{split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        reached = on_rows(values["accuracy"], len(getattr(loaded.splits, split)), split)
+        print(f"{reached} right, log-loss {values['log_loss']:.4f}")

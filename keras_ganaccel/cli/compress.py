@@ -52,6 +52,7 @@ def command(
     input_range: options.InputRange = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of each fine-tuning.")] = 600,
     learning_rate: Annotated[float, typer.Option(help="Adam's, while fine-tuning.")] = 1e-3,
+    test: options.Test = False,
     seed: options.Seed = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what applies to which layer, and why.")
@@ -59,7 +60,7 @@ def command(
     allow_unsafe: options.AllowUnsafe = False,
     json_output: options.Json = False,
 ) -> None:
-    """Compress a Keras model and measure the result on the test split."""
+    """Compress a Keras model and measure the file on validation (with --test on test too)."""
     check_model_file(model, allow_unsafe=allow_unsafe)
     if dry_run and technique == "auto":
         raise InvalidInputError(
@@ -68,6 +69,7 @@ def command(
     options.check_new_file(out, ".tflite", *([] if technique == "auto" else [".keras"]))
     low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
     loaded = data.load(seed)
+    measured = () if dry_run else options.measured_splits(loaded, test)
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.compression.compress import compress
     from keras_ganaccel.export.verify import verify
@@ -93,14 +95,21 @@ def command(
             return
         _write(compressed, out, splits["train"][0][:300], described)
         promises = compressed.promises
-    row = verify(out, splits["test"], reference=network, promises=promises, **described).as_dict()
-    if front is None:
-        show_rows([row], json_output)
-    elif json_output:
-        show_json({"tried": [_plain(candidate) for candidate in front.tried], "chosen": row})
-    else:
+    rows = [
+        {
+            "split": name,
+            **verify(
+                out, splits[name], reference=network, promises=promises, **described
+            ).as_dict(),
+        }
+        for name in measured
+    ]
+    if front is not None and json_output:
+        show_json({"tried": [_plain(candidate) for candidate in front.tried], "chosen": rows})
+        return
+    if front is not None:
         _show_front(front)
-        show_rows([row], json_output)
+    show_rows(rows, json_output)
 
 
 def _weighed(

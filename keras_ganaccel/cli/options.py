@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -34,6 +34,13 @@ ValueRange = Annotated[
 ]
 InputRange = Annotated[
     str | None, typer.Option(metavar="LO,HI", help="What the given model takes, if not 0,1.")
+]
+Test = Annotated[
+    bool,
+    typer.Option(
+        "--test",
+        help="Measure on the test split too: once, when nothing is left to choose.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice but the test split.")]
 OptionalSeed = Annotated[
@@ -224,3 +231,22 @@ def check_new_file(path: Path, *suffixes: str) -> None:
             f"`--out` cannot be written. Received: {str(path)!r}. "
             "Name a file in a folder that exists."
         )
+
+
+def measured_splits(data: LabelledData, test: bool) -> tuple[Literal["validation", "test"], ...]:
+    """Names the splits to measure on: validation while one chooses, test when it is asked for.
+
+    Raises:
+        InvalidInputError: There is none.
+    """
+    splits: list[Literal["validation", "test"]] = []
+    if len(data.splits.validation):
+        splits.append("validation")
+    if test:
+        splits.append("test")
+    if not splits:
+        raise InvalidInputError(
+            "There are no validation rows to measure on. Received: "
+            f"{len(data.splits.train)} training rows. Label more, or pass --test."
+        )
+    return tuple(splits)

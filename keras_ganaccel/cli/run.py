@@ -213,10 +213,11 @@ def _accelerate(
             }
         )
         return
-    print()
+    verdict, *findings = result.ledger.findings()
+    print(f"\n{verdict}\n")
     print(result.ledger)
     print()
-    for finding in result.ledger.findings():
+    for finding in findings:
         print(f"- {finding}")
     print(f"\nReport: {shown(result.report)}")
     if published:

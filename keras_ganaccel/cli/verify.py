@@ -109,15 +109,19 @@ def show_rows(rows: list[dict[str, Any]], json_output: bool) -> None:
     if json_output:
         show_json(rows)
         return
-    from keras_ganaccel.report.ledger import kilobytes, percent
+    from keras_ganaccel.report.findings import difference_in_words
+    from keras_ganaccel.words import kilobytes, percent
 
     for row in rows:
         low, high = row["ci95"]
         latency = row["latency_ms"]
+        split = f" on {row['split']}" if "split" in row else ""
         timed = f", {latency['median']:.3f} ms" if latency else ""
         print(
-            f"{row['name']}: accuracy {percent(row['accuracy'], 2)} "
+            f"{row['name']}{split}: accuracy {percent(row['accuracy'], 2)} "
             f"({100 * low:.1f} to {100 * high:.1f}), {kilobytes(row['bytes'])}, "
             f"{kilobytes(row['gzip_bytes'])} compressed, zeros {percent(row['sparsity'])}, "
             f"{row['dtype_in']} in, {row['dtype_out']} out{timed}"
         )
+        if row.get("against_reference"):
+            print(f"  against the reference: {difference_in_words(row['against_reference'])}")

@@ -77,6 +77,7 @@ class Arm:
         doubted: Keep this share of the pool, in (0, 1]: what a student that was distilled on real
             samples sees otherwise than its teacher; see `most_doubted`. None keeps all.
         seconds: What making the pool has cost, with its generator's training.
+        source: What made the pool's samples, in the ledger; None for real data only.
 
     Raises:
         InvalidInputError: A value out of range.
@@ -91,6 +92,7 @@ class Arm:
     generated_weight: float = 1.0
     doubted: float | None = None
     seconds: float = 0.0
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if self.doubted is not None and not 0.0 < self.doubted <= 1.0:

@@ -58,6 +58,7 @@ class ArmResult:
         gain = self.accuracy_gain
         return {
             "name": self.arm.name,
+            "source": self.arm.source,
             "validation_accuracy": accuracies,
             "mean": float(np.mean(accuracies)),
             "gain": None if gain is None else gain.mean,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from keras_ganaccel.gate.compare import (
     check_pairs,
 )
 from keras_ganaccel.gate.statistics import PairedTest, paired_test
+from keras_ganaccel.words import FEW_ROWS, interval, percent, points
 
 # Half a point: what a generated pool must have to gain before one is made.
 LEAST_HEADROOM = 0.005
@@ -33,6 +35,7 @@ class Headroom:
         distilled: Of the student, distilled on augmented real samples.
         gap: The teacher's accuracy less the distilled student's, and its interval.
         least: The gap from which on a pool can be worth its while.
+        rows: Labelled rows, each of which is held out once in a round of folds.
         seconds: Spent.
     """
 
@@ -41,6 +44,7 @@ class Headroom:
     distilled: tuple[Score, ...]
     gap: PairedTest
     least: float
+    rows: int
     seconds: float
 
     @property
@@ -48,20 +52,28 @@ class Headroom:
         """Whether a transfer set could help: the mean gap is large enough."""
         return self.gap.mean >= self.least
 
+    @staticmethod
+    def mean_accuracy(scores: Sequence[Score]) -> float:
+        """The mean over the pairs."""
+        return float(np.mean([score.accuracy for score in scores]))
+
     def finding(self) -> str:
-        """Says it in one sentence."""
-        teacher, distilled = (
-            100 * float(np.mean([score.accuracy for score in scores]))
-            for scores in (self.teacher, self.distilled)
-        )
+        """Says it in one sentence, with what it was counted on."""
+        teacher, distilled = map(self.mean_accuracy, (self.teacher, self.distilled))
+        counted = f"Over {len(self.teacher)} folds of {self.rows:,} labelled rows"
+        if self.rows < FEW_ROWS:
+            counted += " (too few to tell much)"
+        side = "behind it" if self.gap.mean >= 0 else "ahead of it"
         verdict = (
-            "there is something to gain"
+            "there may be something to gain"
             if self.present
-            else "no generated data can help; choose a better teacher or an abler student"
+            else "no more than half a point is to be gained by generated data; choose a better "
+            "teacher or an abler student first"
         )
         return (
-            f"The teacher reaches {teacher:.1f} %, the student distilled from it on real data "
-            f"{distilled:.1f} %: {verdict}."
+            f"{counted} the teacher reaches {percent(teacher)}, the student distilled from it on "
+            f"real data {percent(distilled)}, {points(self.gap.mean)} {side} "
+            f"(95 % interval: {interval(-self.gap.high, -self.gap.low, 1)}): {verdict}."
         )
 
 
@@ -145,4 +157,4 @@ def headroom(
         confidence=confidence,
     )
     seconds = sum(score.seconds for row in rows for score in row)
-    return Headroom(teachers, labels_only, distilled, gap, least, seconds)
+    return Headroom(teachers, labels_only, distilled, gap, least, len(comparison.y), seconds)

@@ -57,6 +57,11 @@ def check_headroom(journey: Journey) -> dict[str, Any]:
     return {
         "reason": reason,
         "skip_generator": skip,
+        "ledger": {
+            "teacher": found.mean_accuracy(found.teacher),
+            "student": found.mean_accuracy(found.distilled),
+            "oracle": None,
+        },
         "gap": found.gap.mean,
         "gap_ci95": [found.gap.low, found.gap.high],
         "seconds": found.seconds,
@@ -96,6 +101,7 @@ def train_student(journey: Journey) -> dict[str, Any]:
     return {
         "parameters": student.count_params(),
         "validation_accuracy": score_logits(logits, held_y)["accuracy"],
+        "validation_rows": len(journey.data.splits.validation),
         "decision": _decision(journey),
         "seconds": time.monotonic() - began,
     }
@@ -224,8 +230,15 @@ def _arms(journey: Journey) -> dict[str, Arm]:
             filter=TeacherAgreement if config.pool.filters else None,
             generated_weight=weight,
             seconds=seconds,
+            source="gan",
         )
-        cheap = Arm("pca_gaussian", _cheap_pool(journey), fraction, generated_weight=weight)
+        cheap = Arm(
+            "pca_gaussian",
+            _cheap_pool(journey),
+            fraction,
+            generated_weight=weight,
+            source="pca_gaussian",
+        )
         doubtful = dataclasses.replace(
             even, name="gan_disagreement", pool=joined(*pools.values()), filter=None, doubted=_KEPT
         )
@@ -240,7 +253,13 @@ def _arms(journey: Journey) -> dict[str, Arm]:
     if unlabelled is not None:
         nameless = np.full(len(unlabelled), -1, np.int64)
         arms.append(
-            Arm("unlabelled", Pool(unlabelled, nameless), fraction, learnt_from_labels=False)
+            Arm(
+                "unlabelled",
+                Pool(unlabelled, nameless),
+                fraction,
+                learnt_from_labels=False,
+                source="unlabelled",
+            )
         )
     return {arm.name: arm for arm in arms if arm.name in config.gate.arms}
 

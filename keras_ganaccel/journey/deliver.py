@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,12 +12,17 @@ from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.export.saved_model import export_saved_model
+from keras_ganaccel.export.scores import Scores, score
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
 from keras_ganaccel.journey.choose import chosen_samples
 from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.journey.rival import load_rival
+from keras_ganaccel.metrics.proportions import paired_difference
+from keras_ganaccel.report.findings import RIVAL, TEACHER
 from keras_ganaccel.report.html import write_report
-from keras_ganaccel.report.ledger import SCHEMA, Ledger
+from keras_ganaccel.report.ledger import Ledger
+from keras_ganaccel.report.schema import SCHEMA
 
 _POST_TRAINING = ("float32", "float16", "dynamic_range", "int8")
 
@@ -99,6 +105,7 @@ def verify_artifacts(journey: Journey) -> dict[str, Any]:
     folder = journey.run.artifacts
     x, y = journey.data.arrays("test")
     student = load_student(journey)
+    teacher, rival, right = _judged(journey, x, y)
     promises = (journey.run.record("compress") or {}).get("promises")
     student_x = journey.to_student_range(x)
     files = {
@@ -124,7 +131,65 @@ def verify_artifacts(journey: Journey) -> dict[str, Any]:
         )
         rows.append(found.stage(name, file=f"artifacts/{file}", format=form))
         details[name] = _details(found)
-    return {"stages": rows, "details": details}
+        right[name] = found.scores.right
+    return {
+        "teacher": teacher,
+        "rival": rival,
+        "test_per_class": np.bincount(y, minlength=journey.data.spec.num_classes).tolist(),
+        "stages": rows,
+        "comparisons": _comparisons(right),
+        "details": details,
+    }
+
+
+def _judged(
+    journey: Journey, x: np.ndarray, y: np.ndarray
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+    """Asks the whole ensemble and the rival about the test split: what the student is held to.
+
+    Returns:
+        The ledger's rows of both, and which test rows each gets right.
+    """
+    classes = journey.data.spec.num_classes
+    chances = Ensemble.load(journey.run.checkpoints / "teacher").predict_proba(x)
+    taught = score(chances.argmax(axis=1), y, classes, chances=chances)
+    beaten = score(load_rival(journey).predict(x), y, classes)
+    teacher = {
+        "members": (journey.run.record("teacher") or {})["members"],
+        **_score_row(taught),
+        "log_loss": taught.log_loss,
+        "calibration_error": taught.calibration_error,
+    }
+    chosen = journey.run.record("rival") or {}
+    kept = ("name", "recipe", "training_rows", "validation_accuracy", "tried", "seconds")
+    rival = {**{key: chosen[key] for key in kept}, **_score_row(beaten)}
+    return teacher, rival, {TEACHER: taught.right, RIVAL: beaten.right}
+
+
+def _score_row(scores: Scores) -> dict[str, Any]:
+    return {
+        "accuracy": scores.accuracy,
+        "ci95": list(scores.ci95),
+        "balanced_accuracy": scores.balanced_accuracy,
+        "macro_f1": scores.macro_f1,
+    }
+
+
+def _comparisons(right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Each delivered form of the student against teacher, rival and its own float32 file."""
+    pairs = [(TEACHER, RIVAL)]
+    for name in ("student_keras", "student_float32", "student_int8", "student_pruned_int8"):
+        pairs += [(name, TEACHER), (name, RIVAL)]
+        if name.endswith("int8"):
+            pairs.append((name, "student_float32"))
+    return [
+        {
+            "first": first,
+            "second": second,
+            **paired_difference(right[first], right[second]).as_dict(),
+        }
+        for first, second in pairs
+    ]
 
 
 def report(journey: Journey) -> dict[str, Any]:
@@ -158,7 +223,8 @@ def _details(found: Verification) -> dict[str, Any]:
 def _ledger_values(journey: Journey) -> dict[str, Any]:
     data, run = journey.data, journey.run
     splits = data.splits
-    gate = dict(run.record("gate") or {})
+    measured = run.record("verify") or {}
+    gate = (run.record("gate") or {})["ledger"]
     return {
         "schema": SCHEMA,
         "data": {
@@ -168,10 +234,14 @@ def _ledger_values(journey: Journey) -> dict[str, Any]:
             "train": len(splits.train),
             "validation": len(splits.validation),
             "test": len(splits.test),
+            "test_per_class": measured["test_per_class"],
             "duplicates_removed": data.audit.duplicates_removed,
         },
         "seed": journey.config.seed,
+        "teacher": measured["teacher"],
+        "rival": measured["rival"],
         "gan": (run.record("gan") or {}).get("ledger"),
-        "gate": gate["ledger"],
-        "stages": (run.record("verify") or {})["stages"],
+        "gate": {**gate, "headroom": (run.record("headroom") or {}).get("ledger")},
+        "stages": measured["stages"],
+        "comparisons": measured["comparisons"],
     }

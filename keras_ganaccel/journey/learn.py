@@ -86,6 +86,7 @@ def train_teacher(journey: Journey) -> dict[str, Any]:
     held_x, held_y = journey.validation
     return {
         "validation_accuracy": score_logits(teacher.predict_logits(held_x), held_y)["accuracy"],
+        "validation_rows": len(journey.data.splits.validation),
         "members": list(settings.members),
         "seconds": time.monotonic() - began,
     }

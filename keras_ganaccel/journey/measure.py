@@ -62,13 +62,14 @@ def measure_generator(
         real_classifier: See `synthetic_only_accuracy`; the extractor's own if that is trained here.
 
     Returns:
-        JSON-ready: ``kid`` and ``kid_stderr`` with ``feature_space``; ``frechet_distance`` (None
-        below 2,048 samples a side); precision, recall, density, coverage; accuracies of a
-        classifier trained on generated and on real samples, per class too; ``memorization``;
-        ``samples`` and ``real_samples`` counts.
+        JSON-ready: ``split``, the one that was measured on; ``kid`` and ``kid_stderr`` with
+        ``feature_space``; ``frechet_distance`` (None below 2,048 samples a side); precision,
+        recall, density, coverage; accuracies of a classifier trained on generated and on real
+        samples, per class too; ``memorization``; ``samples`` and ``real_samples`` counts.
     """
     train_x, train_y = data.arrays("train")
     x, y = data.arrays(split)
+    measured: str = split if len(y) else "train"
     if not len(y):
         x, y = train_x, train_y
     if extractor is None:
@@ -89,6 +90,7 @@ def measure_generator(
         real_classifier=real_classifier,
     )
     return {
+        "split": measured,
         "kid": float(distance.value),
         "kid_stderr": float(distance.stderr),
         "feature_space": extractor.name,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.journey import choose, deliver, learn
+from keras_ganaccel.journey import choose, deliver, learn, rival
 from keras_ganaccel.journey.context import Stage
-from keras_ganaccel.report.ledger import kilobytes, percent
+from keras_ganaccel.words import kilobytes, on_rows, percent
 
 
 def _data(record: dict[str, Any]) -> str:
@@ -21,9 +21,8 @@ def _data(record: dict[str, Any]) -> str:
 
 
 def _teacher(record: dict[str, Any]) -> str:
-    return (
-        f"{' + '.join(record['members'])}: {percent(record['validation_accuracy'])} on validation"
-    )
+    reached = on_rows(record["validation_accuracy"], record["validation_rows"], "validation")
+    return f"{' + '.join(record['members'])}: {reached}"
 
 
 def _headroom(record: dict[str, Any]) -> str:
@@ -52,8 +51,8 @@ def _gate(record: dict[str, Any]) -> str:
 
 
 def _student(record: dict[str, Any]) -> str:
-    accuracy = percent(record["validation_accuracy"])
-    return f"{record['parameters']:,} parameters, {accuracy} on validation"
+    reached = on_rows(record["validation_accuracy"], record["validation_rows"], "validation")
+    return f"{record['parameters']:,} parameters, {reached}"
 
 
 def _compress(record: dict[str, Any]) -> str:
@@ -70,7 +69,8 @@ def _verify(record: dict[str, Any]) -> str:
     rows = {row["name"]: row for row in record["stages"]}
     int8, plain = rows["student_int8"], rows["student_float32"]
     return (
-        f"float32 {percent(plain['accuracy'])}, int8 {percent(int8['accuracy'])} in "
+        f"on the test split: teacher {percent(record['teacher']['accuracy'])}, student float32 "
+        f"{percent(plain['accuracy'])}, int8 {percent(int8['accuracy'])} in "
         f"{kilobytes(int8['bytes'])}"
     )
 
@@ -82,6 +82,7 @@ def _report(record: dict[str, Any]) -> str:
 STAGES = (
     Stage("data", learn.describe_data, _data),
     Stage("teacher", learn.train_teacher, _teacher),
+    Stage("rival", rival.train_rival, rival.summary),
     Stage("headroom", choose.check_headroom, _headroom),
     Stage("gan", learn.train_generator, _gan),
     Stage("pool", learn.make_pool, _pool),

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from keras_ganaccel.report.ledger import kilobytes, percent
 from keras_ganaccel.report.style import BLUE, GREY, INK, LINE, SOFT, as_svg
+from keras_ganaccel.words import gained, kilobytes, percent
 
 _WIDTH, _HEIGHT, _GAP = 1.6, 1.5, 0.28
 _LINE_LENGTH = 26
@@ -78,8 +78,13 @@ def _boxes(values: Mapping[str, Any]) -> Iterator[_Box]:
     yield _Box(
         "data", f"{data['train']:,}", f"training rows\n{len(data['classes'])} classes\n{counts}"
     )
-    if "teacher_float32" in stages:
-        yield _Box("teacher", percent(stages["teacher_float32"]["accuracy"]), "test accuracy")
+    teacher = values["teacher"]
+    if teacher:
+        counted = f"ensemble of {len(teacher['members'])}"
+        yield _Box("teacher", percent(teacher["accuracy"]), f"test accuracy\n{counted}")
+    elif "teacher_float32" in stages:
+        accuracy = percent(stages["teacher_float32"]["accuracy"])
+        yield _Box("teacher", accuracy, "test accuracy\nof its exported file")
     yield _gan_box(values["gan"])
     yield _gate_box(values["gate"])
     if "student_keras" in stages:
@@ -113,10 +118,8 @@ def _gate_box(gate: Mapping[str, Any]) -> _Box:
         return _Box("gate", "real only", f"of {len(gate['arms'])} arms on {gate['pairs']} pairs")
     gain = next(arm["gain"] for arm in gate["arms"] if arm["name"] == gate["decision"])
     name = gate["decision"].replace("_", " ")
-    gained = "" if gain is None else f"\n{100 * gain:+.2f} points"
-    return _Box(
-        "gate", percent(gate["generated_fraction"], 0), f"generated samples\n{name}{gained}"
-    )
+    told = "" if gain is None else f"\n{gained(gain)}"
+    return _Box("gate", percent(gate["generated_fraction"], 0), f"generated samples\n{name}{told}")
 
 
 def _student_box(stage: Mapping[str, Any]) -> _Box:

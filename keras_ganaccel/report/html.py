@@ -11,8 +11,10 @@ import jinja2
 
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.report import plots
-from keras_ganaccel.report.ledger import Ledger, kilobytes, percent
+from keras_ganaccel.report.findings import named_references
+from keras_ganaccel.report.ledger import Ledger
 from keras_ganaccel.rundir import RunFolder, read_environment, read_metrics
+from keras_ganaccel.words import gained, interval, kilobytes, percent
 
 SAMPLES = "real_and_generated.png"
 
@@ -55,20 +57,24 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, kilobytes=kilobytes)
+    environment.filters.update(percent=percent, kilobytes=kilobytes, gained=gained)
+    environment.globals.update(interval=interval)
     return environment
 
 
 def _content(folder: Path) -> dict[str, Any]:
     ledger = Ledger.load(folder / "ledger.json")
     values = ledger.values
+    verdict, *findings = ledger.findings()
     metrics = read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else []
     run = RunFolder(folder)
     verified = (run.record("verify") or {}).get("details", {})
     samples = folder / "samples" / SAMPLES
     return {
         "ledger": values,
-        "findings": ledger.findings(),
+        "verdict": verdict,
+        "findings": findings,
+        "references": named_references(values),
         "environment": read_environment(run.path),
         "config": run.config_text(),
         "notes": _notes(run),
@@ -86,7 +92,7 @@ def _pictures(
         "journey": plots.journey(values),
         "kid": plots.kid_over_steps(kid) if kid else None,
         "arms": plots.arms(values["gate"]) if values["gate"]["arms"] else None,
-        "stages": plots.stage_accuracy(values["stages"]),
+        "stages": plots.stage_accuracy(values["stages"], named_references(values)),
         "size": plots.size_against_accuracy(values["stages"]),
         "latency": plots.latency(values["stages"]),
         "confusion": plots.confusion(matrix, values["data"]["classes"]) if matrix else None,
@@ -97,7 +103,7 @@ def _notes(run: RunFolder) -> list[str]:
     """The remarks that the stages recorded, in the order of the journey."""
     return [
         note
-        for name in ("data", "teacher", "headroom", "gan", "pool", "gate")
+        for name in ("data", "teacher", "rival", "headroom", "gan", "pool", "gate")
         for note in (run.record(name) or {}).get("notes", [])
     ]
 

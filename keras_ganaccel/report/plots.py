@@ -162,20 +162,22 @@ def arms(gate: Row) -> Figure:
 
 
 @as_svg
-def stage_accuracy(stages: Sequence[Row]) -> Figure:
+def stage_accuracy(stages: Sequence[Row], references: Sequence[tuple[str, Row]] = ()) -> Figure:
     """Draws the test accuracy of every stage with its 95 % interval.
 
     Args:
         stages: The ledger's ``stages``.
+        references: Names and scores of what the student is held against, drawn above them.
 
     Returns:
         An SVG data URI.
     """
-    figure = Figure(figsize=(6.4, 1.0 + 0.36 * len(stages)), layout="constrained")
+    rows = [*references, *((_title(stage), stage) for stage in stages)]
+    figure = Figure(figsize=(6.4, 1.0 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for place, stage in enumerate(stages):
+    for place, (_, stage) in enumerate(rows):
         low, high = stage["ci95"]
-        colour = _colour(stage)
+        colour = INK if place < len(references) else _colour(stage)
         axes.plot([100 * low, 100 * high], [place, place], color=colour, lw=2)
         axes.plot(100 * stage["accuracy"], place, "o", ms=7, color=colour)
         axes.annotate(
@@ -186,7 +188,7 @@ def stage_accuracy(stages: Sequence[Row]) -> Figure:
             textcoords="offset points",
             va="center",
         )
-    _name_rows(axes, [_title(stage) for stage in stages])
+    _name_rows(axes, [name for name, _ in rows])
     axes.set_xlabel("test accuracy (%), 95 % interval")
     axes.grid(axis="x")
     return figure

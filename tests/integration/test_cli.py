@@ -74,7 +74,8 @@ def test_a_classifier_is_trained_and_exported_without_a_run(here, capfd):
     train = ["classifier", "train", "--data", "digits.npz", "--steps", "20", "--batch-size", "16"]
     assert _run([*train, "--out", "own.keras", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert 0 <= found["test"]["accuracy"] <= 1
+    assert 0 <= found["validation"]["accuracy"] <= 1
+    assert "test" not in found, "who is still choosing must not see the test split"
     export = ["export", "own.keras", "--data", "digits.npz", "--quantization", "int8"]
     assert _run([*export, "--out", "own.tflite"]) == 0
     capfd.readouterr()
@@ -83,6 +84,14 @@ def test_a_classifier_is_trained_and_exported_without_a_run(here, capfd):
     (row,) = json.loads(capfd.readouterr().out)
     assert row["bytes"] == (here / "own.tflite").stat().st_size
     assert row["agreement"] > 0.8
+    assert _run(check) == 0
+    assert "against the reference: " in capfd.readouterr().out
+    squeeze = ["compress", "own.keras", "--data", "digits.npz", "--technique", "ptq"]
+    assert _run([*squeeze, "--out", "small.tflite", "--json"]) == 0
+    assert [row["split"] for row in json.loads(capfd.readouterr().out)] == ["validation"]
+    assert _run([*squeeze, "--out", "small.tflite", "--test"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[::2]] == ["small on validation", "small on test"]
 
 
 @pytest.mark.slow

@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import load_config
@@ -114,7 +117,10 @@ def ganaccel(run, capfd):
 
 def test_it_prints_a_line_per_stage_and_where_the_report_is(finished):
     lines = finished[1].splitlines()
-    assert [line.split()[0] for line in lines[:11]] == [f"[{i}/11]" for i in range(1, 12)]
+    assert [line.split()[0] for line in lines[:12]] == [f"[{i}/12]" for i in range(1, 13)]
+    # The verdict first, then the table with what the student is held against.
+    assert lines[13].startswith(("The student", "The int8 file"))
+    assert "teacher, ensemble of 2" in finished[1]
     assert lines[-1] == "Report: run/report.html"
 
 
@@ -158,8 +164,10 @@ def test_the_ledger_keeps_its_schema(run):
     assert "NaN" not in text
     assert "Infinity" not in text
     ledger = json.loads(text)
-    assert set(ledger) == {"schema", "data", "seed", "gan", "gate", "stages"}
-    assert (ledger["schema"], ledger["seed"]) == (1, 0)
+    assert set(ledger) == {
+        "schema", "data", "seed", "teacher", "rival", "gan", "gate", "stages", "comparisons",
+    }  # fmt: skip
+    assert (ledger["schema"], ledger["seed"]) == (2, 0)
     assert ledger["data"] == {
         "name": "digits",
         "modality": "image",
@@ -167,6 +175,7 @@ def test_the_ledger_keeps_its_schema(run):
         "train": 112,
         "validation": 28,
         "test": 60,
+        "test_per_class": [15, 15, 15, 15],
         "duplicates_removed": 0,
     }
     gan = ledger["gan"]
@@ -218,6 +227,31 @@ def test_every_stage_is_in_the_ledger_with_figures_that_can_be(run):
         assert (by_name[name]["dtype_in"], by_name[name]["dtype_out"]) == ("int8", "int8")
         assert by_name[name]["latency_ms"]["p10"] <= by_name[name]["latency_ms"]["p90"]
     assert by_name["student_pruned_int8"]["sparsity"] > by_name["student_int8"]["sparsity"] + 0.3
+
+
+def test_the_ledger_holds_the_student_against_the_ensemble_and_the_rival(run):
+    ledger = json.loads((run / "ledger.json").read_text())
+    teacher, rival = ledger["teacher"], ledger["rival"]
+    assert teacher["members"] == ["svm", "convnet"]
+    assert (rival["training_rows"], rival["name"] in rival["tried"]) == (112, True)
+    with np.load("digits.npz") as data, np.load(run / "splits.npz") as splits:
+        x, y = data["x"].reshape(200, -1), data["y"]
+        train, test = splits["train"], splits["test"]
+    if rival["name"] == "svm":
+        machine = make_pipeline(StandardScaler(), SVC()).fit(x[train] / 16, y[train])
+        right = np.sum(machine.predict(x[test] / 16) == y[test])
+        assert abs(rival["accuracy"] * 60 - right) <= 1
+    shares = {row["name"]: row["accuracy"] for row in ledger["stages"]}
+    shares |= {"teacher": teacher["accuracy"], "rival": rival["accuracy"]}
+    pairs = {(row["first"], row["second"]): row for row in ledger["comparisons"]}
+    assert {("student_int8", other) for other in ("teacher", "rival", "student_float32")} <= set(
+        pairs
+    )
+    for (first, second), row in pairs.items():
+        assert row["rows"] == 60
+        assert row["difference"] == pytest.approx(shares[first] - shares[second])
+        assert row["difference"] * 60 == pytest.approx(row["only_first"] - row["only_second"])
+        assert row["ci95"][0] <= row["ci95"][1]
 
 
 def wilson(share, count, z=1.959964):

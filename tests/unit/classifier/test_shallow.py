@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from keras_ganaccel.classifier import kernel_machine, shallow
-from keras_ganaccel.classifier.shallow import ShallowTeacher, _shifted, _small
+from keras_ganaccel.classifier.shallow import ShallowTeacher, _shifted, averaged_down
 
 
 def test_without_shifts_the_machine_is_scikit_learns(digits):
@@ -66,7 +66,7 @@ def test_the_four_shifts_are_those_of_numpy_roll():
 
 def test_large_images_are_averaged_down():
     x = np.random.default_rng(0).random((2, 65, 96, 3)).astype("float32")
-    small = _small(x)
+    small = averaged_down(x)
     assert small.shape == (2, 21, 32, 3)
     np.testing.assert_allclose(small[1, 2, 3, 1], x[1, 6:9, 9:12, 1].mean(), rtol=1e-5)
 

@@ -11,12 +11,12 @@ def boxes(values):
 def test_every_stage_has_its_key_figure(ledger_values):
     assert boxes(ledger_values) == {
         "data": ("1,005", "training rows\n2 classes\nvalidation 252, test 540"),
-        "teacher": ("97.8 %", "test accuracy"),
+        "teacher": ("99.3 %", "test accuracy\nensemble of 2"),
         "GAN": (
             "0.0123",
             "KID after 5,000 steps\ngenerated data alone\nteach 95.1 %, real 97.0 %",
         ),
-        "gate": ("50 %", "generated samples\ngan 0.5\n+0.90 points"),
+        "gate": ("50 %", "generated samples\ngan 0.5\ngained 0.90 points"),
         "student": ("96.2 %", "test accuracy\n9,876 parameters"),
         "int8": ("95.7 %", "test accuracy\n14.0 kB\ncompressed 7.0 kB"),
         "pruned int8": ("95.1 %", "test accuracy\n14.1 kB\ncompressed 7.0 kB"),
@@ -27,7 +27,15 @@ def test_what_the_run_did_without_says_so(ledger_values):
     gate = {**ledger_values["gate"], "decision": "real_only", "generated_fraction": 0.0}
     declined = boxes({**ledger_values, "gate": gate})
     assert declined["gate"] == ("real only", "of 3 arms on 3 pairs")
-    bare = {**ledger_values, "gan": None, "gate": {**gate, "arms": []}, "stages": []}
+    alone = boxes({**ledger_values, "teacher": None})
+    assert alone["teacher"] == ("97.8 %", "test accuracy\nof its exported file")
+    bare = {
+        **ledger_values,
+        "teacher": None,
+        "gan": None,
+        "gate": {**gate, "arms": []},
+        "stages": [],
+    }
     assert boxes(bare)["GAN"] == ("none", "no generator was trained")
     assert boxes(bare)["gate"] == ("real only", "no arm was compared")
     assert list(boxes(bare)) == ["data", "GAN", "gate"]
