@@ -331,7 +331,8 @@ def difference_in_words(found: Mapping[str, Any]) -> str:
 def _evidence(found: Mapping[str, Any]) -> str:
     """What a paired difference rests on: its interval, or the rows that chance explains."""
     if _certain(found):
-        return f"paired 95 % interval: {interval(*found['ci95'], digits=1)}"
+        low, high = found["ci95"]
+        return f"paired 95 % interval: {interval(low, high, 1)}"
     first, second = found["only_first"], found["only_second"]
     if not first + second:
         return "right on the same rows"
