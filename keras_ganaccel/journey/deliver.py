@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.classifier.outputs import SOFTMAX
 from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.export.manifest import write_manifest
@@ -95,7 +96,11 @@ def export_student(journey: Journey) -> dict[str, Any]:
     teacher = Ensemble.load(journey.run.checkpoints / "teacher").keras_model()
     # The teacher takes [0, 1], whatever a user's student takes.
     export_tflite(
-        teacher, folder / "teacher.tflite", quantization="float32", spec=journey.data.spec
+        teacher,
+        folder / "teacher.tflite",
+        quantization="float32",
+        spec=journey.data.spec,
+        output=SOFTMAX,  # the mean of probabilities, though no softmax is its last layer
     )
     return {"files": sorted(path.name for path in folder.iterdir())}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.report import plots
@@ -57,9 +58,20 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, kilobytes=kilobytes, gained=gained)
+    environment.filters.update(
+        percent=percent, kilobytes=kilobytes, gained=gained, typeset=_typeset
+    )
     environment.globals.update(interval=interval)
     return environment
+
+
+def _typeset(text: str) -> markupsafe.Markup:
+    """Sets what stands between backticks as code."""
+    pieces = map(markupsafe.escape, text.split("`"))
+    return markupsafe.Markup("").join(
+        markupsafe.Markup("<code>{}</code>").format(piece) if place % 2 else piece
+        for place, piece in enumerate(pieces)
+    )
 
 
 def _content(folder: Path) -> dict[str, Any]:
