@@ -81,12 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        _command(arguments)
+        code = _command(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
-        return 0
-    except typer.Exit as end:
-        return end.exit_code
+        return code
     except GanAccelError as error:
         show_error(str(error))
         return error.exit_code
@@ -115,8 +113,12 @@ def _run(arguments: list[str]) -> int:
         return 1
 
 
-def _command(arguments: list[str]) -> None:
+def _command(arguments: list[str]) -> int:
     """Runs the command; without click's own `main`, which ends broken pipes and interrupts."""
     command = typer.main.get_command(app)
-    with command.make_context("ganaccel", arguments) as context:
-        command.invoke(context)
+    try:
+        with command.make_context("ganaccel", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0

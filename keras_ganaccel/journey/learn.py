@@ -244,13 +244,24 @@ def _feature_extractor(journey: Journey) -> FeatureExtractor:
     """The feature space of KID: a classifier trained on the training split, kept for a resume."""
     path = journey.run.checkpoints / "features.keras"
     x, y = journey.train
-    if not path.is_file():
+    classifier = _kept_model(path)
+    if classifier is None:
         made = train_feature_extractor(
             x, y, journey.data.spec, seed=journey.seed("features"), steps=_measuring_steps(journey)
         )
         save_keras(path, made.classifier)
+        classifier = keras.saving.load_model(path, compile=False)
     name = "convnet-small trained on the real training split"
-    return FeatureExtractor(keras.saving.load_model(path, compile=False), name=name)
+    return FeatureExtractor(classifier, name=name)
+
+
+def _kept_model(path: Path) -> keras.Model | None:
+    """A model that this stage wrote before it was interrupted, if it is there and whole."""
+    try:
+        return keras.saving.load_model(path, compile=False)
+    # A damaged file raises nearly anything.
+    except Exception:
+        return None
 
 
 def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
