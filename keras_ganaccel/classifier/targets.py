@@ -104,6 +104,34 @@ def check_labels(y: Any, num_classes: int) -> np.ndarray:
     return labels
 
 
+def class_numbers(y: Any, num_classes: int) -> np.ndarray:
+    """Brings labels of an array into one form, where one class per sample is needed.
+
+    Args:
+        y: Class numbers ``(n,)`` or ``(n, 1)``, or one-hot rows ``(n, num_classes)``.
+        num_classes: The number of classes.
+
+    Returns:
+        int32 ``(n,)``, -1 where there is no label.
+
+    Raises:
+        InvalidInputError: Labels of another form, soft ones, or out of their range.
+
+    Example:
+        >>> class_numbers([[0, 1], [1, 0], [0, 0]], 2)
+        array([ 1,  0, -1], dtype=int32)
+    """
+    labels = check_labels(y, num_classes)
+    if labels.ndim < 2 or labels.shape[1] == 1:
+        return labels.reshape(-1).astype(np.int32)
+    if not np.isin(labels, (0, 1)).all():
+        raise InvalidInputError(
+            "A sample must have one class. Received: soft labels. Pass class numbers, or rows of "
+            "one 1 and zeros."
+        )
+    return np.where(labels.any(axis=1), labels.argmax(axis=1), -1).astype(np.int32)
+
+
 def check_training_arrays(
     data: Sequence[Any], num_classes: int, sample_shape: Sequence[int | None] | None
 ) -> tuple[Any, ...]:

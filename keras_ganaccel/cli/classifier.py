@@ -73,9 +73,10 @@ def train(
             network = build_classifier(
                 loaded.spec, architecture, size, seed=derive_seed(seed, "weights")
             )
-        unit = with_unit_input(
-            network, options.parse_range(input_range, "--input-range"), loaded.spec.image_shape
-        )
+        taken = options.parse_range(input_range, "--input-range")
+        if model is not None:
+            taken = data.assumed_range(network, loaded, taken)
+        unit = with_unit_input(network, taken, loaded.spec.image_shape)
     x, y = loaded.arrays("train")
     train_classifier(
         unit,

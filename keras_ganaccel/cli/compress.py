@@ -67,7 +67,7 @@ def command(
             "A dry run is of one technique. Received: --technique auto. Name one, such as pqat."
         )
     options.check_new_file(out, ".tflite", *([] if technique == "auto" else [".keras"]))
-    low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
+    taken = options.parse_range(input_range, "--input-range")
     loaded = data.load(seed)
     measured = () if dry_run else options.measured_splits(loaded, test)
     from keras_ganaccel.classifier.outputs import check_model_fits
@@ -76,6 +76,7 @@ def command(
 
     network = load_model(model, allow_unsafe=allow_unsafe)
     check_model_fits(network, loaded.spec)
+    low, high = data.assumed_range(network, loaded, taken)
     splits = {
         name: (low + (high - low) * x, y)
         for name in ("train", "validation", "test")

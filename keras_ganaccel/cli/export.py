@@ -65,20 +65,21 @@ def command(
             f"Integer ranges are set on samples. Received: --quantization {quantization} without "
             "--data. Name the training data."
         )
-    low, high = options.parse_range(input_range, "--input-range") or (0.0, 1.0)
-    spec = calibration = None
-    if data.data is not None:
-        loaded = data.load()
-        spec = loaded.spec
-        calibration = low + (high - low) * loaded.arrays("train")[0][:samples]
+    taken = options.parse_range(input_range, "--input-range")
+    loaded = None if data.data is None else data.load()
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.export.c_array import export_c_array
     from keras_ganaccel.export.saved_model import export_saved_model
     from keras_ganaccel.export.tflite import export_tflite
 
     network = load_model(model, allow_unsafe=allow_unsafe)
-    if spec is not None:
+    low, high = taken or (0.0, 1.0)
+    spec = calibration = None
+    if loaded is not None:
+        spec = loaded.spec
         check_model_fits(network, spec)
+        low, high = data.assumed_range(network, loaded, taken)
+        calibration = low + (high - low) * loaded.arrays("train")[0][:samples]
     if quantization == "saved_model":
         written = [export_saved_model(network, out, spec=spec, input_range=(low, high))]
     else:

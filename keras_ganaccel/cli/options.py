@@ -17,6 +17,8 @@ import typer
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_ganaccel.data.sources import LabelledData
 
 Data = Annotated[
@@ -114,6 +116,22 @@ class DataOptions:
         self.notes.extend(loaded.audit.warnings)
         self.notes.extend(f"Left out: {path}" for path in loaded.audit.skipped)
         return loaded
+
+    def assumed_range(
+        self, model: keras.Model, loaded: LabelledData, given: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        """Finds out what a user's model takes, and notes what was assumed of it.
+
+        Args:
+            model: It fits the data.
+            loaded: What `load` returned.
+            given: By the user.
+        """
+        from keras_ganaccel.classifier.assumptions import assume_on
+
+        found = assume_on(model, loaded, input_range=given)
+        self.notes.append(found.sentence)
+        return found.input_range
 
 
 def takes_data(default: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -73,6 +73,9 @@ def accelerate(
     if earlier is not None:
         _check_same_data(earlier, loaded)
     strategy, network = _start(settings, loaded, model)
+    assumed = None
+    if network is not None and earlier is None:
+        settings, assumed = _with_assumptions(settings, network, loaded)
 
     from keras_ganaccel.distribution import is_chief
     from keras_ganaccel.journey.context import Journey
@@ -91,6 +94,8 @@ def accelerate(
             return run
 
         run = folder_of_worker(strategy, chiefs_folder)
+        if assumed is not None:
+            progress.note(assumed)
         block.enter_context(_profiler(run.path / "profile" if profile else None))
         return travel(Journey(run, loaded, strategy, progress, network), only)
 
@@ -246,6 +251,21 @@ def _start(
             "Received: a generator of another run. Leave the filter out."
         )
     return strategy, network
+
+
+def _with_assumptions(
+    config: RunConfig, network: keras.Model, data: LabelledData
+) -> tuple[RunConfig, str]:
+    """Writes into the configuration what the user's model takes, and says so in one line."""
+    from keras_ganaccel.classifier.assumptions import assume_on
+
+    found = assume_on(
+        network,
+        data,
+        input_range=config.model.input_range,
+        from_logits=config.model.from_logits,
+    )
+    return with_values(config, {"model.input_range": found.input_range}), found.sentence
 
 
 def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:
