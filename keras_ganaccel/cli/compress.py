@@ -16,7 +16,8 @@ from keras_ganaccel.cli.verify import show_rows
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import atomic_save, save_keras
 from keras_ganaccel.journey.user_model import check_model_file, load_model
-from keras_ganaccel.report.ledger import kilobytes, percent
+from keras_ganaccel.report.findings import difference_in_words
+from keras_ganaccel.words import kilobytes, percent
 
 if TYPE_CHECKING:
     import keras
@@ -106,7 +107,8 @@ def command(
         for name in measured
     ]
     if front is not None and json_output:
-        show_json({"tried": [_plain(candidate) for candidate in front.tried], "chosen": rows})
+        tried = [_plain(candidate) for candidate in front.tried]
+        show_json({"tried": tried, "note": front.note, "chosen": rows})
         return
     if front is not None:
         _show_front(front)
@@ -176,6 +178,7 @@ def _show_front(front: ParetoFront) -> None:
             figures = candidate.measured
             found = (
                 f"{percent(figures['accuracy'], 2)} on validation, "
+                f"against float32 {difference_in_words(figures['against_float32'])}, "
                 f"{kilobytes(figures['gzip_bytes'])} compressed, "
                 f"{figures['latency_ratio']:.2f} x the time of float32"
             )
@@ -184,6 +187,8 @@ def _show_front(front: ParetoFront) -> None:
         mark = "*" if candidate in front.points else " "
         settings = ", ".join(f"{key} {value}" for key, value in candidate.options.items())
         print(f"{mark} {candidate.technique} {settings}".rstrip() + f": {found}")
+    if front.note:
+        print(front.note)
 
 
 def _show_layers(rows: Sequence[Mapping[str, Any]], json_output: bool) -> None:

@@ -24,7 +24,10 @@ from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.promises import integer_problems
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
+from keras_ganaccel.metrics.proportions import paired_difference
 from keras_ganaccel.seeds import derive_seed
+from keras_ganaccel.words import FEW_ROWS, percent
+from keras_ganaccel.words import points as points_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,8 +58,10 @@ class Candidate:
         compressed: The model; None if it could not be made.
         file: Its TFLite file; None if it could not be made, or if no `folder` was given.
         measured: ``accuracy``, ``bytes``, ``gzip_bytes``, ``latency_ms``, ``latency_ratio`` (its
-            median over that of the float32 file, timed in turns), and ``int8``: whether all of the
-            file computes in int8, or some layers of this model stay in float32.
+            median over that of the float32 file, timed in turns), ``int8``: whether all of the
+            file computes in int8, or some layers of this model stay in float32, and
+            ``against_float32``: its right answers against those of that file, row by row (see
+            `PairedDifference`), which tells a loss from luck.
         accepted: Whether it keeps within the allowed drop.
         failure: Why it could not be made, or which promise its file breaks; empty otherwise.
     """
@@ -81,6 +86,7 @@ class ParetoFront:
         tried: All candidates, in the order of `COMBINATIONS`.
         baseline: What was measured on the float32 file of the uncompressed model.
         target: The measure that was minimised.
+        note: What the validation rows are too few to tell; empty if they suffice.
     """
 
     best: Candidate
@@ -88,6 +94,7 @@ class ParetoFront:
     tried: tuple[Candidate, ...]
     baseline: Mapping[str, Any]
     target: str
+    note: str = ""
 
 
 def compress(
@@ -176,7 +183,7 @@ def weigh_techniques(
     data, validation, options = _held_out(data, validation, options)
     with tempfile.TemporaryDirectory() as place:
         files = _Files(model, data, validation, Path(place), folder, spec, input_range)
-        baseline = _figures(files.float32)
+        baseline = _figures(files.float32, files.float32)
         least = baseline["accuracy"] - max_accuracy_drop
         tried = tuple(
             _try(files, name, own, {**options, "seed": derive_seed(options["seed"], number)}, least)
@@ -184,12 +191,14 @@ def weigh_techniques(
         )
     points = pareto_front([c for c in tried if c.accepted], TARGETS[target])
     if not points:
-        found = (f"{c.technique} {c.measured.get('accuracy', c.failure)}" for c in tried)
+        found = (f"{c.technique} {c.failure or percent(c.measured['accuracy'])}" for c in tried)
         raise RunFailedError(
-            f"No technique keeps the accuracy of {baseline['accuracy']} within {max_accuracy_drop}."
-            f" Received: {', '.join(found)}. Allow a larger drop, or fine-tune for more steps."
+            f"No technique loses at most {points_of(max_accuracy_drop)} of the float32 file's "
+            f"{percent(baseline['accuracy'])} on {len(validation[1])} validation rows. "
+            f"Received: {', '.join(found)}. Allow a larger drop, or fine-tune for more steps."
         )
-    return ParetoFront(points[-1], points, tried, baseline, TARGETS[target])
+    note = _too_few(len(validation[1]), max_accuracy_drop)
+    return ParetoFront(points[-1], points, tried, baseline, TARGETS[target], note)
 
 
 def pareto_front(candidates: list[Candidate], measure: str) -> tuple[Candidate, ...]:
@@ -270,7 +279,17 @@ def _held_out(
     return (x[rest], y[rest]), (x[held], labels[held]), options
 
 
-def _figures(found: Verification) -> dict[str, Any]:
+def _too_few(rows: int, max_accuracy_drop: float) -> str:
+    """Says so where a single validation row weighs more than the drop that is allowed."""
+    if rows >= FEW_ROWS and (not max_accuracy_drop or rows * max_accuracy_drop >= 1):
+        return ""
+    return (
+        f"Of {rows} validation rows a single one is {points_of(1 / rows)}, and "
+        f"{points_of(max_accuracy_drop)} may be lost: too few rows to tell a loss from luck."
+    )
+
+
+def _figures(found: Verification, float32: Verification) -> dict[str, Any]:
     """What was measured on a TFLite file beside a rival."""
     assert found.latency is not None
     (rival,) = found.rivals.values()
@@ -282,6 +301,7 @@ def _figures(found: Verification) -> dict[str, Any]:
         "latency_ms": found.latency.median,
         "latency_ratio": found.latency.median / rival.median,
         "int8": not integer_problems(inspect_tflite(found.path)),
+        "against_float32": paired_difference(found.scores.right, float32.scores.right).as_dict(),
     }
 
 
@@ -298,5 +318,5 @@ def _try(
     except GanAccelError as error:
         _LOGGER.warning("%s is left out: %s", technique, error)
         return Candidate(technique, own, None, None, {}, False, str(error))
-    measured = _figures(found)
+    measured = _figures(found, files.float32)
     return Candidate(technique, own, compressed, file, measured, measured["accuracy"] >= least)

@@ -58,6 +58,11 @@ def test_every_point_was_measured_on_its_file(few, trained, digits, tmp_path, ca
         assert again.gzip_bytes == point.measured["gzip_bytes"]
         assert again.bytes == point.file.stat().st_size
         assert point.measured["latency_ratio"] > 0
+        lost = point.measured["against_float32"]
+        assert lost["difference"] == pytest.approx(
+            point.measured["accuracy"] - found.baseline["accuracy"]
+        )
+        assert lost["rows"] == len(digits.y_test)
     assert found.best.measured["gzip_bytes"] == min(c.measured["gzip_bytes"] for c in accepted)
     after = hashlib.sha256(b"".join(w.tobytes() for w in trained.get_weights())).hexdigest()
     assert after == before
@@ -99,6 +104,18 @@ def test_a_file_that_stays_float_in_part_is_weighed_and_says_so(few, digits, cap
             model, (digits.x, digits.y), technique="auto", max_accuracy_drop=0.5, steps=2
         )
     assert found.best.measured["int8"] is False
+    assert found.note == ""
+
+
+def test_too_few_validation_rows_to_tell_are_called_that(few, trained, digits, caplog, monkeypatch):
+    monkeypatch.setattr(techniques, "COMBINATIONS", FEW[:1])
+    held = (digits.x_test[:40], digits.y_test[:40])
+    with caplog.at_level(logging.ERROR):
+        found = compress(trained, (digits.x, digits.y), technique="auto", validation=held,
+                         max_accuracy_drop=0.01)  # fmt: skip
+    assert (
+        "Of 40 validation rows a single one is 2.5 points, and 1.0 point may be lost" in found.note
+    )
 
 
 def test_bad_wishes_are_refused(trained, digits):
