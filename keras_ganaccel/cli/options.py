@@ -65,8 +65,8 @@ class DataOptions:
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of class "
-            "folders.",
+            help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, a .csv file of pixels, "
+            "or a folder of class folders.",
         ),
     ] = None
     image_size: Annotated[

@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.data.labels import holds_text, label_array, named
-from keras_ganaccel.data.words import find_keys
+from keras_ganaccel.data.vocabulary import find_keys
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 _SPLITS_OF = {1: ("",), 2: ("train", "test"), 3: ("train", "validation", "test")}
@@ -220,7 +220,7 @@ def _check_labels_alike(first: np.ndarray, other: np.ndarray, name: str, other_n
 
 
 def read_archive(path: Path) -> RawData:
-    """Reads an .npz file that holds ``x, y`` or those of its splits; see `words.find_keys`."""
+    """Reads an .npz file that holds ``x, y`` or those of its splits; see `vocabulary.find_keys`."""
     return _read(path, lambda file: combine_keys(_archive(file), f"The archive {path.name!r}",
                                                  path.stem))  # fmt: skip
 
@@ -229,7 +229,7 @@ def combine_keys(content: Mapping[str, Any], where: str, name: str) -> RawData:
     """Makes one data set out of an archive's or a mapping's arrays.
 
     Args:
-        content: Samples, labels and perhaps names of classes, by keys that `words.find_keys` knows.
+        content: Samples, labels and perhaps names of classes, by keys that `find_keys` knows.
         where: What messages call it.
         name: Of the data set.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.split import Splits
 
 IMBALANCE = 5.0
@@ -128,11 +129,11 @@ def _class_warnings(counts: Mapping[str, tuple[int, ...]], names: Sequence[str])
         )
     tiny = [name for name, count in zip(names, train, strict=True) if count < TINY_CLASS]
     if tiny:
-        found.append(f"Fewer than {TINY_CLASS} training samples: {_listed(tiny)}.")
+        found.append(f"Fewer than {TINY_CLASS} training samples: {named(tiny)}.")
     for split in ("validation", "test"):
         absent = [name for name, count in zip(names, counts[split], strict=True) if not count]
         if absent:
-            found.append(f"No {split} sample: {_listed(absent)}.")
+            found.append(f"No {split} sample: {named(absent)}.")
     return found
 
 
@@ -171,8 +172,3 @@ def _value_warnings(x: np.ndarray, used: np.ndarray, low: float, high: float) ->
             f"{outside} samples have values outside of [{low:g}, {high:g}]; they are clipped."
         )
     return found
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more

@@ -12,7 +12,7 @@ import numpy as np
 from keras_ganaccel.data.arrays import RawData
 from keras_ganaccel.data.images import image_suffixes, read_images, relative_names
 from keras_ganaccel.data.labels import named
-from keras_ganaccel.data.words import split_of
+from keras_ganaccel.data.vocabulary import split_of
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")

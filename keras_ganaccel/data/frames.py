@@ -1,15 +1,19 @@
-"""Frames of pixels: one row per picture, one column for the label and one for each pixel."""
+"""Frames and .csv files of pixels: a row per picture, a column for the label and for each pixel."""
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_ganaccel.data.arrays import RawData, combine_arrays
 from keras_ganaccel.data.labels import named
-from keras_ganaccel.data.words import LABEL_WORDS
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.data.vocabulary import LABEL_WORDS
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+
+SUFFIXES = {".csv": ",", ".tsv": "\t"}
 
 
 def is_frame(value: Any) -> bool:
@@ -58,12 +62,73 @@ def read_frame(frame: Any, target: str | None, name: str) -> RawData:
     )
 
 
+def read_text(path: Path) -> RawData:
+    """Reads a .csv or .tsv file of labelled pixels, such as ``label,pixel0,...,pixel783``.
+
+    Args:
+        path: The file, with a header that names the column of labels.
+
+    Returns:
+        The raw data.
+
+    Raises:
+        MissingFileError: If the file cannot be read.
+        InvalidInputError: If its columns are not a label and the pixels of square grey pictures.
+    """
+    delimiter = SUFFIXES[path.suffix.lower()]
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file, delimiter=delimiter), [])
+            empty = not file.readline().strip()
+        target, notes = _label_column(header)
+        if empty:
+            raise ValueError("no rows")
+        place = header.index(target)
+        others = [number for number in range(len(header)) if number != place]
+        labels = _columns(path, delimiter, [place], str)[:, 0]
+        pixels = _columns(path, delimiter, others, np.float32)
+    except OSError as error:
+        raise MissingFileError(
+            f"Cannot read {str(path)!r}. Received: {error.strerror}. Give a readable file."
+        ) from None
+    except InvalidInputError:
+        raise
+    except (ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InvalidInputError(
+            f"Cannot read {path.name!r} as rows of pixels. Received: {reason}. "
+            "Give one number per pixel beside the label; tables are not supported."
+        ) from None
+    whole = bool(((pixels >= 0) & (pixels <= 255) & (pixels == np.floor(pixels))).all())
+    return combine_arrays(
+        [pixels.astype(np.uint8) if whole else pixels, _as_numbers(labels)],
+        ["pixel columns", target],
+        path.stem,
+        notes=notes,
+    )
+
+
+def _columns(path: Path, delimiter: str, columns: list[int], dtype: Any) -> np.ndarray:
+    return np.loadtxt(
+        path, dtype, comments=None, delimiter=delimiter, skiprows=1, usecols=columns, ndmin=2,
+        encoding="utf-8-sig", quotechar='"',
+    )  # fmt: skip
+
+
+def _as_numbers(labels: np.ndarray) -> Any:
+    """Labels that are whole numbers, which sort as such; an empty one is missing."""
+    texts = [text.strip() for text in labels.tolist()]
+    if all(text.lstrip("-").isdecimal() for text in texts if text):
+        return [int(text) if text else None for text in texts]
+    return labels
+
+
 def _label_column(columns: list[str]) -> tuple[str, tuple[str, ...]]:
     found = [column for column in columns if column.strip().lower() in LABEL_WORDS]
     if len(found) != 1:
         received = named(found) if found else f"{len(columns)} columns and no such name"
         raise InvalidInputError(
-            f"A frame must say which column holds the labels. Received: {received}. "
-            "Pass target='...'."
+            f"One column must be called {LABEL_WORDS[2]} and hold the labels. Received: "
+            f"{received}. Rename it, or pass target='...' with a frame."
         )
     return found[0], (f"The column {found[0]!r} was taken as the label.",)

@@ -8,7 +8,7 @@ from typing import Any
 from keras_ganaccel.data.arrays import RawData, combine_arrays, combine_keys
 from keras_ganaccel.data.frames import is_frame, read_frame
 from keras_ganaccel.data.tensors import is_dataset, read_dataset
-from keras_ganaccel.data.words import SPLIT_NAMES, find_keys, split_of
+from keras_ganaccel.data.vocabulary import SPLIT_NAMES, find_keys, split_of
 from keras_ganaccel.errors import InvalidInputError
 
 _NAME = "arrays"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_ganaccel.data import arrays, folders, libraries
+from keras_ganaccel.data import arrays, folders, frames, libraries
 from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
@@ -20,7 +20,7 @@ from keras_ganaccel.data.samples import load_samples, read_samples
 from keras_ganaccel.data.scale import check_width, natural_range, off_scale
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.data.split import Splits, make_splits
-from keras_ganaccel.data.words import SPLIT_NAMES
+from keras_ganaccel.data.vocabulary import SPLIT_NAMES
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 
 __all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
@@ -101,13 +101,13 @@ def load_data(
     Args:
         source: ``"digits"``; ``"keras:NAME"``; ``"tfds:NAME"``; an .npz file with ``x, y`` or
             ``x_train, y_train, x_test, y_test`` (or their usual other names, such as
-            ``train_images``); .npy files as ``"x.npy,y.npy"``, four or six of them; a folder of
-            class folders, alone or in folders called after splits; two, four or six arrays, or
-            pairs of them; a finite `tf.data.Dataset` of ``(x, y)``, batched or not, or two or
-            three of them; a mapping from such names to arrays or from splits to pairs; or a pandas
-            frame of pixels. Samples are ``(n, height, width)`` or ``(n, height, width, 1 or 3)``
-            of any real dtype. Labels are integers or strings; -1 and missing ones mark unlabelled
-            rows.
+            ``train_images``); .npy files as ``"x.npy,y.npy"``, four or six of them; a .csv file
+            of labelled pixels; a folder of class folders, alone or in folders called after splits;
+            two, four or six arrays, or pairs of them; a finite `tf.data.Dataset` of ``(x, y)``,
+            batched or not, or two or three of them; a mapping from such names to arrays or from
+            splits to pairs; or a pandas frame of pixels. Samples are ``(n, height, width)`` or
+            ``(n, height, width, 1 or 3)`` of any real dtype. Labels are integers or strings; -1 and
+            missing ones mark unlabelled rows.
         image_size: ``(height, width)``, or one number for both, to resize to, antialiased. None
             keeps the size of arrays and takes the median of image files.
         labels_per_class: Rows per class for training and validation together; None takes all.
@@ -283,13 +283,15 @@ def _read(
         return folders.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
     if path.is_file() and path.suffix.lower() == ".npz":
         return arrays.read_archive(path)
+    if path.is_file() and path.suffix.lower() in frames.SUFFIXES:
+        return frames.read_text(path)
     if text.lower().endswith(".npy"):
         parts = [path] if path.is_file() else [Path(part.strip()) for part in text.split(",")]
         return arrays.read_array_files(parts)
     if path.is_file():
         raise InvalidInputError(
-            f"Data must be an .npz file, .npy files or a folder of class folders. Received: "
-            f"{text!r}. Convert the file."
+            "Data must be an .npz file, .npy files, a .csv file of pixels or a folder of class "
+            f"folders. Received: {text!r}. Convert or unpack the file."
         )
     known = {"digits", *(f"keras:{dataset}" for dataset in libraries.KERAS_DATASETS)}
     hint = "Check the path." if path.suffix or "/" in text else nearest(text, known)

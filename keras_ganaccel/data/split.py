@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from keras_ganaccel.data.labels import named
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.seeds import derive_seed
 
@@ -121,17 +122,22 @@ def _use(removed: np.ndarray) -> str:
 
 def _require(y: np.ndarray, rows: np.ndarray, names: Sequence[str], least: int, use: str) -> None:
     counts = np.bincount(y[rows], minlength=len(names))
-    if counts.min(initial=least) < least:
-        label = int(counts.argmin())
+    few = np.flatnonzero(counts < least).tolist()
+    if few:
+        label = few[0]
+        others = f", and too few of {named([names[other] for other in few[1:]])}"
         raise InvalidInputError(
             f"Every class must have at least {least} sample{'s' if least > 1 else ''} {use}. "
-            f"Received: {counts[label]} of class {names[label]!r}. "
+            f"Received: {counts[label]} of class {names[label]!r}{others if few[1:] else ''}. "
             "Add samples or leave the class out."
         )
 
 
 def _group_codes(groups: np.ndarray, rows: int) -> np.ndarray:
     groups = np.asarray(groups)
+    if groups.dtype == object:
+        # Missing groups, or groups of several kinds, have no order.
+        groups = groups.astype(str)
     if groups.shape != (rows,):
         raise InvalidInputError(
             f"`groups` must hold one group per sample. Received: shape {groups.shape} for {rows} "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.words import find_keys
+from keras_ganaccel.data.vocabulary import find_keys
 from keras_ganaccel.errors import InvalidInputError
 
 MOST_BYTES = 2**31
@@ -36,19 +36,18 @@ def read_dataset(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray, tuple
     """
     import tensorflow as tf
 
+    from keras_ganaccel.pipelines import without_autotuner
+
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise InvalidInputError(
             f"`{name}` must be finite. Received: an endless dataset. "
             "Leave out .repeat(), or call .take(n)."
         )
     pick, notes = _picker(dataset.element_spec, name)
-    options = tf.data.Options()
-    # The end of an iterator would wait for the autotuner's next period.
-    options.autotune.enabled = False
     samples: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     size = 0
-    for element in _elements(dataset.with_options(options), name):
+    for element in _elements(without_autotuner(dataset), name):
         x, y = (_as_numpy(part, name) for part in pick(element))
         if _is_batch(x, y):
             samples.append(x)

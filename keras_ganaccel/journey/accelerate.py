@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 def accelerate(
     model: keras.Model | str | os.PathLike[str] | None = None,
-    data: LabelledData | str | Sequence[np.ndarray] | None = None,
+    data: LabelledData
+    | str
+    | os.PathLike[str]
+    | Sequence[Any]
+    | Mapping[str, Any]
+    | tf.data.Dataset
+    | None = None,
     config: RunConfig | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -43,8 +49,8 @@ def accelerate(
         model: Your own Keras 3 classifier or a `.keras` file, which keeps its weights and is
             fine-tuned; None takes our own student. The model handed in is not changed.
         data: What `load_data` takes or returns: a `LabelledData`, a source such as ``"digits"``
-            or a path, or arrays ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``; None takes
-            `config.data.source`.
+            or a path, arrays ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, a mapping of
+            them, or a finite `tf.data.Dataset`; None takes `config.data.source`.
         config: All settings; the default preset if None.
         out: The run folder to make; a new one under ``runs/`` if None.
         resume: An earlier run folder to go on with. Its configuration is kept; hand in `model`
@@ -112,8 +118,8 @@ def resolve(config: RunConfig, model: Any, data: Any) -> RunConfig:
         The configuration that the run folder keeps; what lies in memory is named ``"memory"``.
     """
     values: dict[str, Any] = {}
-    if isinstance(data, str):
-        values["data.source"] = data
+    if isinstance(data, (str, os.PathLike)):
+        values["data.source"] = os.fspath(data)
     elif data is not None:
         values["data.source"] = MEMORY
     if isinstance(model, (str, os.PathLike)):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.mixing.selection import label_of
+from keras_ganaccel.pipelines import without_autotuner
 
 
 def matched_sources(
@@ -19,7 +20,8 @@ def matched_sources(
 
     Integers of different widths, such as the int32 labels of Keras' `image_dataset_from_directory`
     beside the int64 ones of a pool, become those that hold both; of different floats, the generated
-    ones are cast to the real ones'.
+    ones are cast to the real ones'. Shapes that a dataset does not tell are those of its first
+    element.
 
     Returns:
         The two datasets, with equal element specs.
@@ -35,8 +37,7 @@ def matched_sources(
         raise InvalidInputError(
             f"`real` must yield (x, y) or (x, y, weight). Received: {spec}. Map it to that."
         )
-    for name, dataset in (("real", real), ("generated", generated)):
-        _check_shapes(name, dataset.element_spec)
+    real, generated = _of_known_shape("real", real), _of_known_shape("generated", generated)
     real, generated = _of_one_dtype(real, generated)
     if real.element_spec != generated.element_spec:
         raise InvalidInputError(
@@ -57,19 +58,35 @@ def matched_sources(
     return real, generated
 
 
-def _check_shapes(name: str, spec: Any) -> None:
+def _of_known_shape(name: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset, with the shapes of its first element where it does not tell them itself."""
+    spec = dataset.element_spec
     items = tf.nest.flatten(spec)
-    tensors = all(isinstance(item, tf.TensorSpec) for item in items)
-    if tensors and all(item.shape.rank and item.shape[0] is None for item in items):
+    if not all(isinstance(item, tf.TensorSpec) for item in items):
+        raise InvalidInputError(
+            f"`{name}` must yield dense tensors. Received: {spec}. "
+            "Resize its samples to one shape, or call .to_tensor() in its map."
+        )
+    if all(item.shape.rank and item.shape[0] is None for item in items):
         raise InvalidInputError(
             f"`real` and `generated` must be unbatched. Received: {spec} from `{name}`. "
             "Call .unbatch() on both, and .batch(n) on the mixture."
         )
-    if not tensors or not all(item.shape.is_fully_defined() for item in items):
-        raise InvalidInputError(
-            f"`{name}` must yield tensors of known shape. Received: {spec}. "
-            "Map it through tf.ensure_shape, or resize its samples to one shape."
-        )
+    if all(item.shape.is_fully_defined() for item in items):
+        return dataset
+    # Such as the outcome of `tf.numpy_function`.
+    first = next(iter(without_autotuner(dataset.take(1))), None)
+    if first is None:
+        return dataset
+    shapes = [item.shape for item in tf.nest.flatten(first)]
+
+    @tf.autograph.experimental.do_not_convert
+    def ensure(*element: Any) -> Any:
+        pairs = zip(tf.nest.flatten(element), shapes, strict=True)
+        ensured = [tf.ensure_shape(item, shape) for item, shape in pairs]
+        return tf.nest.pack_sequence_as(element, ensured)
+
+    return dataset.map(ensure)
 
 
 def _of_one_dtype(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_ganaccel.data.folders import find_images, read_class_folders
-from keras_ganaccel.data.words import split_of
+from keras_ganaccel.data.vocabulary import split_of
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 RED = (200, 30, 40)

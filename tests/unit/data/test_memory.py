@@ -140,7 +140,7 @@ def test_pandas_frames_of_pixels():
         np.testing.assert_array_equal(data.y, expected.y)
         assert any("pictures of 8x8 pixels" in note for note in data.audit.warnings)
     for wrong, message in (
-        (bunch.data, "which column holds the labels"),
+        (bunch.data, "One column must be called label"),
         (frame.assign(name="a"), "'name' of other kinds"),
         (frame.iloc[:, 1:], "must have the shape"),
         (frame.assign(y=1), "'label', 'y'"),

@@ -147,6 +147,7 @@ def test_copies_of_supplied_test_rows_are_all_taken_out():
     ("y", "options", "message"),
     [
         ([0, 0, 0, 1], {}, "1 of class '1'"),
+        ([0, 0, 0, 1, 2, 3], {}, "1 of class '1', and too few of '2', '3'"),
         ([0, 0, 1, 1], {"class_names": ("a", "b"), "labels_per_class": 1}, "Received: 1"),
         ([0, 0, 1, 1], {"labels_per_class": 2.5}, r"Received: 2\.5"),
         ([0, 0, 1, 1], {"groups": [0, 1]}, r"shape \(2,\) for 4"),
@@ -162,3 +163,11 @@ def test_what_cannot_be_split_is_refused_in_one_line(y, options, message):
     with pytest.raises(InvalidInputError, match=message) as caught:
         make_splits(np.array(y), **options)
     assert "\n" not in str(caught.value)
+
+
+def test_groups_may_be_of_any_kind():
+    y = np.arange(40) % 2
+    groups = np.array([None, 3, "a", 2.5], object)[np.arange(40) // 10]
+    splits = make_splits(y, groups=groups)
+    sides = [set(map(str, groups[rows])) for rows in (splits.test, splits.train)]
+    assert not sides[0] & sides[1]
