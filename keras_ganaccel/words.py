@@ -44,19 +44,31 @@ def gained(difference: float, digits: int = 2) -> str:
     return f"{'gained' if difference > 0 else 'lost'} {points(difference, digits)}"
 
 
+def more_or_less(difference: float, digits: int = 2) -> str:
+    """Says how one share compares with another.
+
+    Example:
+        >>> more_or_less(0.0042), more_or_less(-0.01, 1), more_or_less(0.0)
+        ('0.42 points more', '1.0 point less', 'no difference')
+    """
+    if round(100 * difference, digits) == 0:
+        return "no difference"
+    return f"{points(difference, digits)} {'more' if difference > 0 else 'less'}"
+
+
 def interval(low: float, high: float, digits: int = 2) -> str:
     """Writes the interval of a difference, its signs in words.
 
     Example:
         >>> interval(-0.01, 0.012)
-        'a loss of 1.00 to a gain of 1.20 points'
+        '1.00 points less to 1.20 more'
         >>> interval(0.01, 0.02, 1), interval(-0.02, -0.01, 1)
-        ('a gain of 1.0 to 2.0 points', 'a loss of 1.0 to 2.0 points')
+        ('1.0 to 2.0 points more', '1.0 to 2.0 points less')
     """
     ends = [f"{abs(100 * end):.{digits}f}" for end in (low, high)]
     if low < 0 < high:
-        return f"a loss of {ends[0]} to a gain of {ends[1]} points"
-    return f"a {'loss' if low < 0 else 'gain'} of {' to '.join(sorted(ends, key=float))} points"
+        return f"{ends[0]} points less to {ends[1]} more"
+    return f"{' to '.join(sorted(ends, key=float))} points {'less' if low < 0 else 'more'}"
 
 
 def on_rows(share: float, rows: int, kind: str) -> str:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_ganaccel.words import FEW_ROWS, gained, interval, kilobytes, on_rows, percent, points
+from keras_ganaccel.words import (
+    FEW_ROWS,
+    gained,
+    interval,
+    kilobytes,
+    more_or_less,
+    on_rows,
+    percent,
+    points,
+)
 
 TEACHER, RIVAL = "teacher", "rival"
 _RIVALS = {"svm": "a one-line SVM", "boosted_trees": "boosted trees"}
@@ -322,10 +331,7 @@ def difference_in_words(found: Mapping[str, Any]) -> str:
     Returns:
         By how many points the first is right more or less often, and what that rests on.
     """
-    if not found["difference"]:
-        return f"no difference ({_evidence(found)})"
-    side = "more" if found["difference"] > 0 else "less"
-    return f"{points(found['difference'])} {side} ({_evidence(found)})"
+    return f"{more_or_less(found['difference'], 1)} ({_evidence(found)})"
 
 
 def _evidence(found: Mapping[str, Any]) -> str:

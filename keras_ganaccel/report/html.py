@@ -12,10 +12,10 @@ import markupsafe
 
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.report import plots
-from keras_ganaccel.report.findings import named_references
+from keras_ganaccel.report.findings import RIVAL, named_references, rival_name, uneven
 from keras_ganaccel.report.ledger import Ledger
 from keras_ganaccel.rundir import RunFolder, read_environment, read_metrics
-from keras_ganaccel.words import gained, interval, kilobytes, percent
+from keras_ganaccel.words import gained, interval, kilobytes, more_or_less, percent
 
 SAMPLES = "real_and_generated.png"
 
@@ -59,7 +59,11 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, kilobytes=kilobytes, gained=gained, typeset=_typeset
+        percent=percent,
+        kilobytes=kilobytes,
+        gained=gained,
+        more_or_less=more_or_less,
+        typeset=_typeset,
     )
     environment.globals.update(interval=interval)
     return environment
@@ -87,12 +91,25 @@ def _content(folder: Path) -> dict[str, Any]:
         "verdict": verdict,
         "findings": findings,
         "references": named_references(values),
+        "comparisons": _comparisons(values),
+        "uneven": uneven(values),
         "environment": read_environment(run.path),
         "config": run.config_text(),
         "notes": _notes(run),
         "samples": _data_uri(samples) if samples.is_file() else None,
         "pictures": _pictures(values, metrics, verified),
     }
+
+
+def _comparisons(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The paired comparisons of the files, with the rival under its name."""
+    rival = values["rival"]
+    names = {RIVAL: rival_name(rival).removeprefix("a ")} if rival else {}
+    return [
+        {**row, "second": names.get(row["second"], row["second"])}
+        for row in values["comparisons"]
+        if row["first"] != "student_keras"
+    ]
 
 
 def _pictures(
