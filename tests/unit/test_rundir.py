@@ -1,12 +1,19 @@
 """The run folder: appears complete, records stages, and survives being cut short."""
 
+import errno
 import os
 
 import numpy as np
 import pytest
 
-from keras_ganaccel.config import preset
-from keras_ganaccel.errors import DamagedFileError, InvalidInputError, MissingFileError
+from keras_ganaccel.config import preset, with_values
+from keras_ganaccel.errors import (
+    DamagedFileError,
+    InvalidInputError,
+    MissingFileError,
+    RunFailedError,
+)
+from keras_ganaccel.paths import anchored
 from keras_ganaccel.rundir import RunFolder, check_out_folder, read_metrics, save_splits
 
 
@@ -79,3 +86,79 @@ def test_damaged_metrics_are_told(tmp_path, content):
     (tmp_path / "metrics.jsonl").write_bytes(content)
     with pytest.raises(DamagedFileError, match=r"metrics\.jsonl"):
         read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_a_folder_that_cannot_be_renamed_onto_is_filled_in_place(tmp_path, monkeypatch):
+    (tmp_path / "mounted").mkdir()
+    rename = os.replace
+
+    def busy(source, target):
+        if str(target) == str(tmp_path / "mounted"):
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", busy)
+    run = RunFolder.create(tmp_path / "mounted", preset())
+    assert os.listdir(tmp_path) == ["mounted"]
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.yaml", "environment.json", "checkpoints", "samples", "artifacts",
+    }  # fmt: skip
+    assert run.check() is None
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [
+        (errno.ENOSPC, RunFailedError, "disk is full"),
+        (errno.EDQUOT, RunFailedError, "disk is full"),
+        (errno.EIO, InvalidInputError, "cannot be written"),
+    ],
+)
+def test_a_disk_that_fails_leaves_nothing(tmp_path, monkeypatch, in_place, number, kind, said):
+    place = tmp_path / ("empty" if in_place else "a/b/c")
+    if in_place:
+        place.mkdir()
+
+    def fail(folder):
+        raise OSError(number, os.strerror(number), str(folder))
+
+    with pytest.raises(kind, match=said):
+        RunFolder.create(place, preset(), fail)
+    assert [path.name for path in tmp_path.rglob("*")] == (["empty"] if in_place else [])
+
+
+def test_whoever_comes_second_is_told(tmp_path):
+    def overtaken(folder):
+        RunFolder.create(tmp_path / "run", preset("best"))
+
+    with pytest.raises(InvalidInputError, match="new or empty"):
+        RunFolder.create(tmp_path / "run", preset(), overtaken)
+    assert RunFolder(tmp_path / "run").config.preset == "best"
+    assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a/" + "n" * 300 + "/b", "nul\0"])
+def test_impossible_names_are_refused(tmp_path, name):
+    with pytest.raises(InvalidInputError) as told:
+        RunFolder.create(f"{tmp_path}/{name}", preset())
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 300
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(MissingFileError):
+        RunFolder(f"{tmp_path}/{name}")
+
+
+def test_relative_paths_mean_what_they_meant_at_the_beginning(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.npy").write_bytes(b"")
+    (tmp_path / "y.npy").write_bytes(b"")
+    (tmp_path / "digits").mkdir()
+    written = with_values(preset(), {"data.source": "x.npy,y.npy", "model.path": "missing.keras"})
+    run = RunFolder.create("run", written)
+    monkeypatch.chdir("/")
+    found = RunFolder(run.path).config
+    assert found.data.source == f"{tmp_path}/x.npy,{tmp_path}/y.npy"
+    assert found.model.path == "missing.keras"
+    assert anchored(preset(), tmp_path).data.source == "digits"
+    assert "x.npy,y.npy\n" in (run.path / "config.yaml").read_text()
