@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_ganaccel import onednn
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.saved_classes import register_when_keras_loads
 from keras_ganaccel.version import __version__
@@ -107,6 +108,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
     globals()[name] = value
+    onednn.mention_once()
     return value
 
 

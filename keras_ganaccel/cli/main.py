@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_ganaccel import onednn
 from keras_ganaccel.cli import (
     bench,
     classifier,
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words after `ganaccel`; those of the process by default.
     """
+    onednn.prefer()
     prepare_terminal()
     silence_python_libraries()
     sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))

@@ -11,7 +11,10 @@ import keras
 import tensorflow as tf
 
 from keras_ganaccel.distribution.checks import refusals
+from keras_ganaccel.distribution.private_names import check_private_names
 from keras_ganaccel.pipelines import without_autotuner
+
+check_private_names()
 
 
 @keras.saving.register_keras_serializable(package="keras_ganaccel")

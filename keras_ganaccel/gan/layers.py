@@ -36,9 +36,15 @@ class DirectConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:  # noqa: D102
-        return tf.nn.conv2d(
+        outputs = tf.nn.conv2d(
             inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate
         )
+        if self.groups == 1:
+            return outputs
+        # TensorFlow's graph optimizer would fuse the convolution with its bias and activation into
+        # a kernel that has no groups where oneDNN is off. This passes the values on, uncopied, and
+        # stands between them.
+        return tf.ensure_shape(outputs, outputs.shape)
 
 
 @_REGISTER
