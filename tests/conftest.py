@@ -11,6 +11,14 @@ TESTS = str(Path(__file__).parent)
 OURS = str(Path(__file__).parents[1] / "keras_ganaccel")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What is slow trains: `-m "not train"` leaves it out, as the default `-m "not slow"` does."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.train)
+
+
 @pytest.fixture(autouse=True)
 def pipeline_starts(monkeypatch):
     """When each `tf.data` pipeline of a test was started; none of the package's may wait.
