@@ -103,7 +103,7 @@ def audit(
     used = np.concatenate([splits.train, splits.validation, splits.test])
     warnings = [
         *notes,
-        *([f"{len(skipped)} files could not be read and were left out."] if skipped else []),
+        *([f"Files that could not be read: {len(skipped)}. Left out."] if skipped else []),
         *_class_warnings(counts, names),
         *_duplicate_warnings(y, splits, keys, used, removed, shared),
         *_value_warnings(x, used, low, high),

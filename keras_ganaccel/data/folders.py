@@ -122,13 +122,15 @@ def read_class_folders(
         classes = [
             class_folder
             for top, split in splits.items()
-            for class_folder in _class_folders(top, split, folder)
+            for class_folder in _class_folders(
+                top, split, {path: list_files(path) for path in _subfolders(top)}
+            )
         ]
         classes, renamed = _matched_names(classes)
         notes += renamed
     else:
         _refuse_one_too_high(folder, contents)
-        classes = _class_folders(folder, "", folder)
+        classes = _class_folders(folder, "", contents)
         notes += _deeper_note(classes)
     paths = [path for part in classes for path in part.files.images]
     owners = np.repeat(np.arange(len(classes)), [len(part.files.images) for part in classes])
@@ -224,8 +226,10 @@ def _split_notes(
                  for name in alone)  # fmt: skip
 
 
-def _class_folders(top: Path, split: str, folder: Path) -> list[_ClassFolder]:
-    parts = [_ClassFolder(path, split, path.name, list_files(path)) for path in _subfolders(top)]
+def _class_folders(
+    top: Path, split: str, contents: Mapping[Path, FolderFiles]
+) -> list[_ClassFolder]:
+    parts = [_ClassFolder(path, split, path.name, files) for path, files in contents.items()]
     if not parts:
         hint = "Put the images of each class into a folder with its name"
         if split:

@@ -67,7 +67,7 @@ def test_flat_and_clipped_samples_and_skipped_files_are_counted():
     )
     assert found.warnings == (
         "First.",
-        "1 files could not be read and were left out.",
+        "Files that could not be read: 1. Left out.",
         "1 samples are almost constant.",
         "1 samples have values outside of [0, 1]; they are clipped.",
     )
