@@ -71,6 +71,8 @@ class GanConfig:
         precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
         steps_per_execution: Steps per call into TensorFlow.
         init_from: Folder of a run whose networks training starts from; None starts anew.
+        largest_side: Samples with a longer side get no generator, which would take longer than all
+            the rest of the run; None trains one whatever their size.
         evaluate_every: Steps between KID measurements on validation data; 0 for none.
         checkpoint_every: Steps between checkpoints.
     """
@@ -98,6 +100,7 @@ class GanConfig:
     precision: str = option("auto", choices=("auto", "float32", "mixed_bfloat16"))
     steps_per_execution: int = option(20, low=1, high=1000)
     init_from: str | None = None
+    largest_side: int | None = option(None, low=4)
     evaluate_every: int = option(300, low=0)
     checkpoint_every: int = option(300, low=1)
 
@@ -127,12 +130,13 @@ class TeacherConfig:
     Args:
         members: Out of ``"svm"``, ``"extra_trees"``, and architectures of `build_classifier`.
         size: Size of the Keras members.
-        steps: Optimiser steps of each Keras member.
+        steps: Optimiser steps of each Keras member; None fits preset and data, see
+            `journey.budget`.
     """
 
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
     size: str = option("small", choices=("tiny", "small", "base"))
-    steps: int = option(600, low=1)
+    steps: int | None = option(None, low=1)
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,10 @@ class StudentConfig:
         architecture: Name of a structure of `build_classifier`.
         size: Its size.
         activation: ``"relu"`` or ``"relu6"``.
-        steps: Optimiser steps of the final training.
+        steps: Optimiser steps of the final training; None fits preset and data.
         batch_size: Samples per step over all replicas.
         optimizer: Name of a Keras optimizer.
-        learning_rate: Its first learning rate.
+        learning_rate: Its first learning rate; None fits preset and model.
         schedule: ``"cosine"`` or ``"constant"``.
         loss: ``"crossentropy"``; with distillation it is weighed against the teacher's loss.
         label_smoothing: Of the cross-entropy.
@@ -160,10 +164,10 @@ class StudentConfig:
     architecture: str = "separable"
     size: str = option("tiny", choices=("tiny", "small", "base"))
     activation: str = option("relu", choices=("relu", "relu6"))
-    steps: int = option(2000, low=1)
+    steps: int | None = option(None, low=1)
     batch_size: int = option(64, low=1, high=65536)
     optimizer: str = "adam"
-    learning_rate: float = option(3e-3, low=0, high=10, open_low=True)
+    learning_rate: float | None = option(None, low=0, high=10, open_low=True)
     schedule: str = option("cosine", choices=("cosine", "constant"))
     loss: str = option("crossentropy", choices=("crossentropy",))
     label_smoothing: float = option(0.0, low=0, high=1, open_high=True)
@@ -187,18 +191,21 @@ class GateConfig:
         teacher_members: Members of the teacher that is trained for each pair; see
             `TeacherConfig`.
         pairs: Paired seeds and folds.
-        steps: Optimiser steps per arm and pair.
+        steps: Optimiser steps per arm and pair; None fits preset and data.
         confidence: Of the interval that must lie above zero.
         headroom_check: Before a GAN is trained, look whether a transfer set can help at all.
+        headroom_rows: Where to look: on ``"folds"`` of the training rows, or on the rows of
+            ``"validation"``, which costs nothing: teacher and student are those of the run.
         generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
     """
 
     arms: tuple[str, ...] = option(("gan", "pca_gaussian", "unlabelled"), choices=ARMS)
     teacher_members: tuple[str, ...] = ("svm", "extra_trees")
     pairs: int = option(5, low=5, high=100)
-    steps: int = option(500, low=1)
+    steps: int | None = option(None, low=1)
     confidence: float = option(0.95, low=0.5, high=1, open_low=True, open_high=True)
     headroom_check: bool = True
+    headroom_rows: str = option("folds", choices=("folds", "validation"))
     generate_anyway: bool = False
 
 
@@ -211,7 +218,7 @@ class CompressionConfig:
         sparsity: Share of kernel elements that become zero.
         schedule: ``"polynomial"`` or ``"constant"`` pruning.
         number_of_clusters: Distinct values per kernel when clustering.
-        steps: Optimiser steps of each fine-tuning.
+        steps: Optimiser steps of each fine-tuning; None fits preset and data.
         learning_rate: Adam's, while fine-tuning.
         calibration_samples: Training samples that set the integer ranges.
     """
@@ -220,7 +227,7 @@ class CompressionConfig:
     sparsity: float = option(0.7, low=0, high=1, open_high=True)
     schedule: str = option("polynomial", choices=("polynomial", "constant"))
     number_of_clusters: int = option(16, low=2, high=256)
-    steps: int = option(500, low=1)
+    steps: int | None = option(None, low=1)
     learning_rate: float = option(1e-3, low=0, high=1, open_low=True)
     calibration_samples: int = option(300, low=1)
 
@@ -286,20 +293,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
     {
         "quick": {
             "gan.width": 16,
-            "gan.steps": 280,
-            "gan.evaluate_every": 280,
-            "gan.checkpoint_every": 280,
-            "pool.size": 1000,
+            "gan.steps": 800,
+            "gan.largest_side": 16,
+            "gan.evaluate_every": 400,
+            "gan.checkpoint_every": 400,
+            "pool.size": 2000,
             "teacher.members": ("svm", "convnet"),
-            "teacher.steps": 150,
-            "student.steps": 400,
-            "student.transfer_size": 3000,
-            "gate.headroom_check": False,
+            "student.transfer_size": 6000,
+            "gate.headroom_rows": "validation",
             "gate.teacher_members": ("svm",),
             "gate.arms": ("gan", "unlabelled"),
-            "gate.steps": 100,
             "compression.sparsity": 0.5,
-            "compression.steps": 100,
         },
         "default": {},
         "best": {
@@ -307,14 +311,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "pool.size": 50000,
             "teacher.members": ("svm", "extra_trees", "convnet", "convnet", "resnet8", "resnet8"),
             "teacher.size": "base",
-            "teacher.steps": 4000,
-            "student.steps": 12000,
             "student.transfer_size": None,
             "gate.teacher_members": ("svm", "extra_trees", "convnet"),
             "gate.arms": ARMS,
             "gate.pairs": 10,
-            "gate.steps": 4000,
-            "compression.steps": 4000,
         },
     }
 )

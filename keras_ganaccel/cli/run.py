@@ -152,7 +152,7 @@ def _check_publish(name: str | None) -> None:
 
 
 def _show_plan(config: RunConfig, json_output: bool) -> None:
-    from keras_ganaccel.journey.accelerate import load_for_run
+    from keras_ganaccel.journey.accelerate import fitted_to, load_for_run
 
     data = load_for_run(config)
     plan = {
@@ -167,7 +167,7 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
             "warnings": list(data.audit.warnings),
             "skipped": list(data.audit.skipped),
         },
-        "config": to_dict(config),
+        "config": to_dict(fitted_to(config, data)),
     }
     if json_output:
         show_json(plan)

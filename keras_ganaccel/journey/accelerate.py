@@ -15,6 +15,7 @@ from keras_ganaccel.data.sources import LabelledData, load_data
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.integrity import Loss
+from keras_ganaccel.journey.budget import fitted
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import load_model
@@ -78,6 +79,8 @@ def accelerate(
     loaded = load_for_run(settings, data)
     if earlier is not None:
         _check_same_data(earlier, loaded)
+    else:
+        settings = fitted_to(settings, loaded)
     strategy, network = _start(settings, loaded, model)
     assumed = None
     if network is not None and earlier is None:
@@ -158,6 +161,11 @@ def load_for_run(config: RunConfig, data: Any = None) -> LabelledData:
         skip_corrupt=config.data.skip_corrupt,
         seed=config.seed,
     )
+
+
+def fitted_to(config: RunConfig, data: LabelledData) -> RunConfig:
+    """Fills in what the configuration leaves to the data; see `journey.budget.fitted`."""
+    return fitted(config, len(data.splits.train), len(data.spec.class_names))
 
 
 def _reopen(

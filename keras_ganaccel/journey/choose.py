@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
@@ -25,17 +27,21 @@ from keras_ganaccel.gate.arms import (
     real_samples,
 )
 from keras_ganaccel.gate.decide import utility_gate
-from keras_ganaccel.gate.headroom import headroom
+from keras_ganaccel.gate.headroom import LEAST_HEADROOM, headroom
 from keras_ganaccel.gate.pools import Pool, joined, most_doubted
 from keras_ganaccel.gate.trainee import Trainee
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.journey.learn import generator_unwanted
+from keras_ganaccel.metrics.proportions import paired_difference
 from keras_ganaccel.mixing.filters import TeacherAgreement
 from keras_ganaccel.mixing.generated import GeneratedDataset
 from keras_ganaccel.mixing.plan import class_targets, spread_labels
 from keras_ganaccel.mixing.sources import make_source
+from keras_ganaccel.report.ledger import percent
 
 _STATE = "gate_pairs.json"
+_EARLY_STUDENT = "student_on_real_data.keras"
 # Of a pool that the student's doubts choose from.
 _KEPT = 0.25
 
@@ -51,6 +57,8 @@ def check_headroom(journey: Journey) -> dict[str, Any]:
         return {"reason": reason, "skip_generator": skip, "notes": [reason]}
     if not settings.headroom_check:
         return {"reason": "not asked for", "skip_generator": False, "notes": []}
+    if settings.headroom_rows == "validation":
+        return _headroom_on_validation(journey)
     found = headroom(_student(journey), _teacher_factory(journey), *journey.train, **_gate(journey))
     skip = not found.present and not settings.generate_anyway
     reason = found.finding()
@@ -90,32 +98,94 @@ def weigh_arms(journey: Journey) -> dict[str, Any]:
 def train_student(journey: Journey) -> dict[str, Any]:
     """Trains the student on what the gate chose, and writes `student.keras`."""
     began = time.monotonic()
-    recipe = _recipe(journey, journey.config.student.steps)
-    samples = chosen_samples(journey, recipe.steps)
+    decision, early = _decision(journey), journey.run.checkpoints / _EARLY_STUDENT
+    ready = decision == "real_only" and early.is_file()
+    if ready:
+        student = load_student(journey, early)
+    else:
+        student = _trained(journey, chosen_samples(journey, journey.steps("student")))
+    save_keras(journey.run.artifacts / "student.keras", student)
+    return {
+        "parameters": student.count_params(),
+        "validation_accuracy": score_logits(
+            _student_logits(journey, student), journey.validation[1]
+        )["accuracy"],
+        "validation_rows": len(journey.data.splits.validation),
+        "decision": decision,
+        "seconds": time.monotonic() - began,
+        "trained_for_headroom": ready,
+    }
+
+
+def load_student(journey: Journey, path: Path | None = None) -> keras.Model:
+    """Loads the student that `train_student` wrote, or the one at another place."""
+    return keras.saving.load_model(
+        path or journey.run.artifacts / "student.keras",
+        compile=False,
+        safe_mode=not journey.config.model.allow_unsafe,
+    )
+
+
+def _trained(journey: Journey, samples: Samples) -> keras.Model:
+    """A new student, trained on the samples by the run's recipe."""
+    recipe = _recipe(journey, journey.steps("student"))
     student, unit = journey.new_student()
     trainee = Trainee(unit, recipe, from_logits=journey.config.model.from_logits)
     trainee.train(samples, callbacks=[StepProgress(journey.progress, recipe.steps)])
-    save_keras(journey.run.artifacts / "student.keras", student)
-    held_x, held_y = journey.validation
-    logits = predict_logits(unit, held_x, from_logits=journey.config.model.from_logits)
+    return student
+
+
+def _headroom_on_validation(journey: Journey) -> dict[str, Any]:
+    """Trains the student on real samples first: not certainly behind its teacher, it is done.
+
+    It is the very student that the run goes on with where no generated data are used. A
+    difference that the validation rows do not show for certain is one whose removal by a
+    generator they could not show either.
+    """
+    began = time.monotonic()
+    x, y = journey.validation
+    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
+    student = _trained(journey, _real(journey, teacher, journey.steps("student")))
+    save_keras(journey.run.checkpoints / _EARLY_STUDENT, student)
+    best = ask(teacher, x).argmax(axis=1) == y
+    own = _student_logits(journey, student).argmax(axis=1) == y
+    gap = paired_difference(best, own)
+    present = gap.certain and gap.difference >= LEAST_HEADROOM
+    finding = (
+        "there may be something to gain"
+        if present
+        else "not certainly behind, so no generator is worth its time"
+    )
+    reason = (
+        f"On {len(y)} validation rows the teacher reaches {percent(float(best.mean()))}, the "
+        f"student distilled from it on real data {percent(float(own.mean()))}: {finding}."
+    )
     return {
-        "parameters": student.count_params(),
-        "validation_accuracy": score_logits(logits, held_y)["accuracy"],
-        "validation_rows": len(journey.data.splits.validation),
-        "decision": _decision(journey),
+        "reason": reason,
+        "skip_generator": not present and not journey.config.gate.generate_anyway,
+        "gap": gap.difference,
+        "gap_ci95": list(gap.ci95),
+        "ledger": {
+            "teacher": float(best.mean()),
+            "student": float(own.mean()),
+            "oracle": None,
+        },
         "seconds": time.monotonic() - began,
+        "notes": [reason],
     }
+
+
+def _student_logits(journey: Journey, student: keras.Model) -> np.ndarray:
+    x = journey.to_student_range(journey.validation[0])
+    return predict_logits(student, x, from_logits=journey.config.model.from_logits)
 
 
 def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
     """What the gate chose to train the student on, labelled by the teacher."""
     x, y = journey.train
-    recipe = _recipe(journey, steps)
-    if not augmented:
-        recipe = dataclasses.replace(recipe, augmentation=(), transfer_size=None)
     teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     seed = journey.seed("student")
-    samples = real_samples(teacher, x, y, journey.data.spec.num_classes, recipe, seed)
+    samples = _real(journey, teacher, steps, augmented=augmented)
     decision = _decision(journey)
     if decision != "real_only":
         arm = _arms(journey)[decision]
@@ -126,10 +196,20 @@ def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> S
     return samples
 
 
+def _real(journey: Journey, teacher: Ensemble, steps: int, *, augmented: bool = True) -> Samples:
+    """The real training samples, labelled by the teacher, for a training of so many steps."""
+    x, y = journey.train
+    recipe = _recipe(journey, steps)
+    if not augmented:
+        recipe = dataclasses.replace(recipe, augmentation=(), transfer_size=None)
+    classes = journey.data.spec.num_classes
+    return real_samples(teacher, x, y, classes, recipe, journey.seed("student"))
+
+
 def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
     """A student that has learnt from real samples, for as long as those of the gate."""
     x, y = journey.train
-    recipe = _recipe(journey, journey.config.gate.steps)
+    recipe = _recipe(journey, journey.steps("gate"))
     teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     seed = journey.seed("student", "doubt")
     trainee = Trainee(_student(journey), recipe, from_logits=journey.config.model.from_logits)
@@ -156,8 +236,8 @@ def _too_few_to_weigh(journey: Journey) -> str | None:
 
 def _trains_generator(journey: Journey) -> bool:
     """What is there already costs nothing more: the gate weighs it with or without headroom."""
-    config = journey.config
-    return config.gan.enabled and config.reuse.pool is None and config.reuse.generator is None
+    reuse = journey.config.reuse
+    return reuse.pool is None and reuse.generator is None and generator_unwanted(journey) is None
 
 
 def _student(journey: Journey) -> Any:
@@ -169,7 +249,7 @@ def _gate(journey: Journey) -> dict[str, Any]:
     settings = journey.config.gate
     return {
         "num_classes": journey.data.spec.num_classes,
-        "recipe": _recipe(journey, settings.steps),
+        "recipe": _recipe(journey, journey.steps("gate")),
         "pairs": settings.pairs,
         "seed": journey.seed("gate"),
         "reinitialize": journey.user_model is None or journey.config.model.reinitialize,
@@ -181,6 +261,7 @@ def _gate(journey: Journey) -> dict[str, Any]:
 
 def _recipe(journey: Journey, steps: int) -> Recipe:
     settings = journey.config.student
+    assert settings.learning_rate is not None, "the learning rate was left open"
     return Recipe(
         steps=steps,
         batch_size=settings.batch_size,
@@ -206,7 +287,7 @@ def _teacher_factory(journey: Journey) -> Any:
             y,
             members=gate.teacher_members,
             size=settings.size,
-            steps=min(settings.steps, gate.steps),
+            steps=min(journey.steps("teacher"), journey.steps("gate")),
             batch_size=journey.config.student.batch_size,
             seed=seed,
         )

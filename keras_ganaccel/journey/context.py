@@ -55,6 +55,12 @@ class Journey:
         x, y = self.data.arrays("validation")
         return (x, y) if len(y) else self.train
 
+    def steps(self, part: str) -> int:
+        """Optimizer steps of a part of the run, such as ``"student"``; see `journey.budget`."""
+        steps = getattr(self.config, part).steps
+        assert steps is not None, f"the steps of {part} were left open"
+        return int(steps)
+
     def seed(self, *names: str | int) -> int:
         """Derives the seed of one consumer of randomness."""
         return derive_seed(self.config.seed, *names)

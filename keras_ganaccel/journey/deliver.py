@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ganaccel.classifier.outputs import SOFTMAX
@@ -16,7 +15,7 @@ from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.scores import Scores, score
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
-from keras_ganaccel.journey.choose import chosen_samples
+from keras_ganaccel.journey.choose import chosen_samples, load_student
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.rival import load_rival
 from keras_ganaccel.metrics.proportions import paired_difference
@@ -26,15 +25,6 @@ from keras_ganaccel.report.ledger import Ledger
 from keras_ganaccel.report.schema import SCHEMA
 
 _POST_TRAINING = ("float32", "float16", "dynamic_range", "int8")
-
-
-def load_student(journey: Journey) -> keras.Model:
-    """Loads the trained student that an earlier stage wrote."""
-    return keras.saving.load_model(
-        journey.run.artifacts / "student.keras",
-        compile=False,
-        safe_mode=not journey.config.model.allow_unsafe,
-    )
 
 
 def calibration(journey: Journey) -> np.ndarray:
@@ -50,7 +40,7 @@ def compress_student(journey: Journey) -> dict[str, Any]:
     settings = journey.config.compression
     # As they are: mixing them makes a lesson that a small, mostly pruned student fails at.
     samples = chosen_samples(
-        journey, len(TECHNIQUES[settings.technique]) * settings.steps, augmented=False
+        journey, len(TECHNIQUES[settings.technique]) * journey.steps("compression"), augmented=False
     )
     stream = samples.batches().map(lambda x, targets, _: (journey.to_student_range(x), targets))
     compressed = compress(
@@ -59,7 +49,7 @@ def compress_student(journey: Journey) -> dict[str, Any]:
         technique=settings.technique,
         sparsity=settings.sparsity,
         schedule=settings.schedule,
-        steps=settings.steps,
+        steps=journey.steps("compression"),
         learning_rate=settings.learning_rate,
         temperature=journey.config.student.temperature,
         alpha=journey.config.student.alpha,

@@ -77,7 +77,7 @@ def train_teacher(journey: Journey) -> dict[str, Any]:
         y,
         members=settings.members,
         size=settings.size,
-        steps=settings.steps,
+        steps=journey.steps("teacher"),
         batch_size=journey.config.student.batch_size,
         seed=journey.seed("teacher"),
         progress=functools.partial(_tell_member, journey),
@@ -225,19 +225,31 @@ def _labelled(data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarr
     return x[y >= 0], y[y >= 0]
 
 
+def generator_unwanted(journey: Journey) -> str | None:
+    """Says why the configuration has no GAN trained on these data, or None if it has one."""
+    config, shape = journey.config, journey.data.spec.image_shape
+    if not config.gan.enabled:
+        return "No GAN was trained: generated data were switched off."
+    most = config.gan.largest_side
+    if most is not None and max(shape[:2]) > most:
+        return (
+            f"No GAN was trained: for samples of {shape[0]}x{shape[1]} it would take longer than "
+            f"all the rest. Set gan.largest_side to {max(shape[:2])}, or take a larger preset."
+        )
+    return None
+
+
 def _no_generator(journey: Journey) -> str | None:
     """Says why no GAN is trained, or None if one is."""
-    if not journey.config.gan.enabled:
-        return "No GAN was trained: generated data were switched off."
     headroom = journey.run.record("headroom") or {}
-    if headroom.get("skip_generator"):
-        return headroom["reason"]
-    return None
+    return generator_unwanted(journey) or (
+        headroom["reason"] if headroom.get("skip_generator") else None
+    )
 
 
 def _measuring_steps(journey: Journey) -> int:
     """Steps of the classifiers that only measure the generator: a share of the student's."""
-    return min(1000, max(100, journey.config.student.steps // 5))
+    return min(1000, max(100, journey.steps("student") // 5))
 
 
 def _feature_extractor(journey: Journey) -> FeatureExtractor:

@@ -1,0 +1,85 @@
+"""How long and how fast a run trains where its configuration leaves that open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras_ganaccel.config import RunConfig, with_values
+
+_CLASSES = 10
+# Weights that somebody trained would be undone by larger ones.
+_FINE_TUNING_RATE = 3e-3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Optimizer steps for ten classes and few rows.
+
+    Args:
+        teacher: Of each Keras member of the teacher.
+        student: Of the final training.
+        gate: Of each arm and pair.
+        compression: Of each fine-tuning.
+        passes: How often the final training sees each labelled row at least; the other parts grow
+            in proportion.
+        learning_rate: Of our own student; a user's model is fine-tuned with `_FINE_TUNING_RATE`.
+    """
+
+    teacher: int
+    student: int
+    gate: int
+    compression: int
+    passes: int
+    learning_rate: float
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "quick": Effort(
+        teacher=300, student=1200, gate=300, compression=200, passes=2, learning_rate=1e-2
+    ),
+    "default": Effort(
+        teacher=600, student=2000, gate=500, compression=500, passes=10, learning_rate=3e-3
+    ),
+    "best": Effort(
+        teacher=4000, student=12000, gate=4000, compression=4000, passes=60, learning_rate=3e-3
+    ),
+}
+_PARTS = ("teacher", "student", "gate", "compression")
+
+
+def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:
+    """Fills in steps and learning rate where they are left open (None).
+
+    More classes take more steps, by the root of their number over ten; many rows take so many
+    that the student sees each of them as often as the preset means it to. The few steps of
+    ``"quick"`` go with a larger learning rate, unless they fine-tune a user's weights.
+
+    Args:
+        config: The settings. What is given stays as it is.
+        rows: Labelled rows to train on.
+        classes: The number of classes.
+
+    Returns:
+        A configuration that leaves neither open.
+
+    Example:
+        >>> from keras_ganaccel.config import preset
+        >>> [fitted(preset(), rows, 10).student.steps for rows in (1_000, 40_000)]
+        [2000, 6250]
+        >>> fitted(preset(), rows=1_000, classes=90).teacher.steps
+        1800
+    """
+    effort = EFFORTS[config.preset]
+    seen = effort.passes * rows / config.student.batch_size
+    factor = max(1.0, math.sqrt(classes / _CLASSES), seen / effort.student)
+    values: dict[str, float] = {
+        f"{part}.steps": math.ceil(factor * getattr(effort, part))
+        for part in _PARTS
+        if getattr(config, part).steps is None
+    }
+    if config.student.learning_rate is None:
+        own = config.model.path is None or config.model.reinitialize
+        values["student.learning_rate"] = effort.learning_rate if own else _FINE_TUNING_RATE
+    return with_values(config, values)
