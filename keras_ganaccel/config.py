@@ -71,8 +71,8 @@ class GanConfig:
         precision: ``"auto"``, ``"float32"`` or ``"mixed_bfloat16"``.
         steps_per_execution: Steps per call into TensorFlow.
         init_from: Folder of a run whose networks training starts from; None starts anew.
-        largest_side: Samples with a longer side get no generator, which would take longer than all
-            the rest of the run; None trains one whatever their size.
+        largest_side: Samples with a longer side get no generator; None trains one whatever their
+            size.
         evaluate_every: Steps between KID measurements on validation data; 0 for none.
         checkpoint_every: Steps between checkpoints.
     """

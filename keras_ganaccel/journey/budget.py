@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from keras_ganaccel.config import RunConfig, with_values
+from keras_ganaccel.config import RunConfig, preset, with_values
 
 _CLASSES = 10
 # Weights that somebody trained would be undone by larger ones.
@@ -36,15 +37,9 @@ class Effort:
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(
-        teacher=300, student=1200, gate=300, compression=200, passes=2, learning_rate=1e-2
-    ),
-    "default": Effort(
-        teacher=600, student=2000, gate=500, compression=500, passes=10, learning_rate=3e-3
-    ),
-    "best": Effort(
-        teacher=4000, student=12000, gate=4000, compression=4000, passes=60, learning_rate=3e-3
-    ),
+    "quick": Effort(300, student=1200, gate=300, compression=200, passes=2, learning_rate=1e-2),
+    "default": Effort(600, student=2000, gate=500, compression=500, passes=10, learning_rate=3e-3),
+    "best": Effort(4000, student=12000, gate=4000, compression=4000, passes=60, learning_rate=3e-3),
 }
 _PARTS = ("teacher", "student", "gate", "compression")
 
@@ -54,7 +49,9 @@ def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:
 
     More classes take more steps, by the root of their number over ten; many rows take so many
     that the student sees each of them as often as the preset means it to. The few steps of
-    ``"quick"`` go with a larger learning rate, unless they fine-tune a user's weights.
+    ``"quick"`` go with a larger learning rate, unless they fine-tune a user's weights. That preset
+    trains a generator only where its few steps suffice and the student is behind for certain; who
+    gives the steps wants one in any case.
 
     Args:
         config: The settings. What is given stays as it is.
@@ -74,7 +71,7 @@ def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:
     effort = EFFORTS[config.preset]
     seen = effort.passes * rows / config.student.batch_size
     factor = max(1.0, math.sqrt(classes / _CLASSES), seen / effort.student)
-    values: dict[str, float] = {
+    values: dict[str, Any] = {
         f"{part}.steps": math.ceil(factor * getattr(effort, part))
         for part in _PARTS
         if getattr(config, part).steps is None
@@ -82,4 +79,7 @@ def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:
     if config.student.learning_rate is None:
         own = config.model.path is None or config.model.reinitialize
         values["student.learning_rate"] = effort.learning_rate if own else _FINE_TUNING_RATE
+    usual = preset(config.preset).gan
+    if usual.largest_side is not None and config.gan.steps != usual.steps:
+        values |= {"gan.largest_side": None, "gate.generate_anyway": True}
     return with_values(config, values)

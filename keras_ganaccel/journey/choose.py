@@ -41,6 +41,8 @@ from keras_ganaccel.mixing.sources import make_source
 from keras_ganaccel.report.ledger import percent
 
 _STATE = "gate_pairs.json"
+# A generator takes as long as all the rest: chance alone must hardly ever ask for one.
+_CONVINCED = 0.01
 _EARLY_STUDENT = "student_on_real_data.keras"
 # Of a pool that the student's doubts choose from.
 _KEPT = 0.25
@@ -150,7 +152,7 @@ def _headroom_on_validation(journey: Journey) -> dict[str, Any]:
     best = ask(teacher, x).argmax(axis=1) == y
     own = _student_logits(journey, student).argmax(axis=1) == y
     gap = paired_difference(best, own)
-    present = gap.certain and gap.difference >= LEAST_HEADROOM
+    present = gap.p_value < _CONVINCED and gap.difference >= LEAST_HEADROOM
     finding = (
         "there may be something to gain"
         if present
