@@ -109,17 +109,21 @@ def show_rows(rows: list[dict[str, Any]], json_output: bool) -> None:
     if json_output:
         show_json(rows)
         return
-    from keras_ganaccel.report.findings import difference_in_words
+    from keras_ganaccel.report.findings import difference_in_words, uneven
     from keras_ganaccel.words import kilobytes, percent
 
     for row in rows:
         low, high = row["ci95"]
         latency = row["latency_ms"]
         split = f" on {row['split']}" if "split" in row else ""
+        rows_per_class = [sum(counts) for counts in row["confusion_matrix"]]
+        balanced = (
+            f", balanced {percent(row['balanced_accuracy'], 2)}" if uneven(rows_per_class) else ""
+        )
         timed = f", {latency['median']:.3f} ms" if latency else ""
         print(
             f"{row['name']}{split}: accuracy {percent(row['accuracy'], 2)} "
-            f"({100 * low:.1f} to {100 * high:.1f}), {kilobytes(row['bytes'])}, "
+            f"({100 * low:.1f} to {100 * high:.1f}){balanced}, {kilobytes(row['bytes'])}, "
             f"{kilobytes(row['gzip_bytes'])} compressed, zeros {percent(row['sparsity'])}, "
             f"{row['dtype_in']} in, {row['dtype_out']} out{timed}"
         )

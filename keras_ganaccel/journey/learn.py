@@ -128,6 +128,7 @@ def train_generator(journey: Journey) -> dict[str, Any]:
             else None,
             **measured,
         },
+        "validation_rows": len(journey.data.splits.validation),
         "notes": notes + more_notes,
     }
 

@@ -33,10 +33,11 @@ def _gan(record: dict[str, Any]) -> str:
     ledger = record["ledger"]
     if ledger is None:
         return record["notes"][0]
+    alone = on_rows(ledger["synthetic_only_accuracy"], record["validation_rows"], "validation")
     return (
-        f"KID {ledger['kid']:.4f} ± {ledger['kid_stderr']:.4f}; a classifier trained on generated "
-        f"samples alone {percent(ledger['synthetic_only_accuracy'])}, on real ones "
-        f"{percent(ledger['real_only_accuracy'])}"
+        f"KID {ledger['kid']:.4f} ± {ledger['kid_stderr']:.4f}; a classifier trained on real "
+        f"samples is right on {percent(ledger['real_only_accuracy'])}, on generated ones alone on "
+        f"{alone}"
     )
 
 
@@ -47,7 +48,8 @@ def _pool(record: dict[str, Any]) -> str:
 def _gate(record: dict[str, Any]) -> str:
     ledger = record["ledger"]
     arms = ", ".join(f"{arm['name']} {percent(arm['mean'])}" for arm in ledger["arms"])
-    return f"{ledger['decision']} ({arms})" if arms else ledger["decision"]
+    counted = f"means of up to {ledger['pairs']} validation pairs"
+    return f"{ledger['decision']} ({counted}: {arms})" if arms else ledger["decision"]
 
 
 def _student(record: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ called one that chance explains, and nothing is said from a handful of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_ganaccel.words import (
@@ -99,10 +99,9 @@ def named_references(values: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
     return rows
 
 
-def uneven(values: Mapping[str, Any]) -> bool:
-    """Whether the classes' shares of the test split differ so much that accuracy misleads."""
-    counts = values["data"]["test_per_class"]
-    return bool(counts) and max(counts) > 1.5 * max(min(counts), 1)
+def uneven(counts: Sequence[int] | None) -> bool:
+    """Whether the rows per class differ so much that accuracy misleads."""
+    return counts is not None and len(counts) > 0 and max(counts) > 1.5 * max(min(counts), 1)
 
 
 def largest_class(values: Mapping[str, Any]) -> tuple[str, float] | None:
@@ -125,7 +124,7 @@ def _no_better_than_chance(values: Mapping[str, Any], row: Mapping[str, Any]) ->
         f"{percent(row['accuracy'])} of the test rows, and always answering {name!r} on "
         f"{percent(share)}"
     )
-    if uneven(values):
+    if uneven(values["data"]["test_per_class"]):
         balanced = percent(row["balanced_accuracy"])
         said += f" (balanced accuracy {balanced}, by chance {percent(1 / classes)})"
     rival = values["rival"]

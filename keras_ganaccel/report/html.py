@@ -92,7 +92,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "findings": findings,
         "references": named_references(values),
         "comparisons": _comparisons(values),
-        "uneven": uneven(values),
+        "uneven": uneven(values["data"]["test_per_class"]),
         "environment": read_environment(run.path),
         "config": run.config_text(),
         "notes": _notes(run),

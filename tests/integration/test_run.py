@@ -22,6 +22,7 @@ from sklearn.svm import SVC
 
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import load_config
+from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.report.ledger import STAGES, Ledger
 
 SETTINGS = [
@@ -241,6 +242,8 @@ def test_the_ledger_holds_the_student_against_the_ensemble_and_the_rival(run):
         machine = make_pipeline(StandardScaler(), SVC()).fit(x[train] / 16, y[train])
         right = np.sum(machine.predict(x[test] / 16) == y[test])
         assert abs(rival["accuracy"] * 60 - right) <= 1
+    # The teacher's file puts out probabilities: taken for logits they would be near even.
+    assert open_artifact(run / "artifacts" / "teacher.tflite").metadata.output == "softmax"
     shares = {row["name"]: row["accuracy"] for row in ledger["stages"]}
     shares |= {"teacher": teacher["accuracy"], "rival": rival["accuracy"]}
     pairs = {(row["first"], row["second"]): row for row in ledger["comparisons"]}
