@@ -38,7 +38,7 @@ from keras_ganaccel.mixing.filters import TeacherAgreement
 from keras_ganaccel.mixing.generated import GeneratedDataset
 from keras_ganaccel.mixing.plan import class_targets, spread_labels
 from keras_ganaccel.mixing.sources import make_source
-from keras_ganaccel.report.ledger import percent
+from keras_ganaccel.words import percent
 
 _STATE = "gate_pairs.json"
 # A generator takes as long as all the rest: chance alone must hardly ever ask for one.

@@ -36,7 +36,7 @@ from keras_ganaccel.mixing.rejection import (
 from keras_ganaccel.mixing.sources import GanSource, Source
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
-from keras_ganaccel.report.ledger import percent
+from keras_ganaccel.words import percent
 
 _PICTURE_COLUMNS = 8
 # From here on a teacher's members take long enough to be named one by one.

@@ -13,10 +13,8 @@ from typing import Any
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.files import write_json
 from keras_ganaccel.report.findings import findings, named_references, uneven, verdict
-from keras_ganaccel.report.schema import SCHEMA, check, current
+from keras_ganaccel.report.schema import check, current
 from keras_ganaccel.words import kilobytes, percent
-
-__all__ = ["SCHEMA", "STAGES", "Ledger", "kilobytes", "percent"]
 
 STAGES = (
     "teacher_float32",
