@@ -15,7 +15,9 @@ from keras_ganaccel.distribution.replicas import (
     sum_over_workers,
 )
 from keras_ganaccel.distribution.strategies import (
+    BFLOAT16_FLAGS,
     choose_precision,
+    cpu_flags,
     is_chief,
     is_multi_worker,
     make_strategy,
@@ -23,10 +25,12 @@ from keras_ganaccel.distribution.strategies import (
 from keras_ganaccel.distribution.trainer import Trainer
 
 __all__ = [
+    "BFLOAT16_FLAGS",
     "Trainer",
     "batch_layout",
     "bytes_from_chief",
     "choose_precision",
+    "cpu_flags",
     "distribute_stream",
     "global_batch_mean",
     "global_batch_total",

@@ -15,7 +15,7 @@ from keras_ganaccel.errors import InvalidInputError, nearest
 logger = logging.getLogger(__name__)
 
 # Instructions that multiply bfloat16 numbers.
-_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 _STARTED = "TensorFlow has already started its devices. Call this before anything else uses them."
 
@@ -154,7 +154,7 @@ def choose_precision(name: str = "auto") -> tuple[str, str]:
         return name, "asked for"
     accelerators = tf.config.list_physical_devices("GPU")
     if not accelerators:
-        if _BFLOAT16_FLAGS & _cpu_flags():
+        if BFLOAT16_FLAGS & cpu_flags():
             return "mixed_bfloat16", "the CPU computes in bfloat16"
         return "float32", "no accelerator, and the CPU does not compute in bfloat16"
     # Tensor cores take bfloat16 from compute capability 8.0 on.
@@ -164,7 +164,7 @@ def choose_precision(name: str = "auto") -> tuple[str, str]:
     return "float32", "an accelerator does not compute in bfloat16"
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
     """What the first CPU can do, as Linux on x86 tells it; empty elsewhere."""
     try:
         lines = _CPU_DESCRIPTION.read_text(encoding="utf-8").splitlines()
