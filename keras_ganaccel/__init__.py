@@ -1,67 +1,25 @@
 """From labelled data to the most accurate small Keras model.
 
 ``import keras_ganaccel as ga`` gives the whole journey (`accelerate`) and its stages. Names are
-loaded when they are first used, so that the import itself stays light.
+loaded when they are first used, so that the import itself stays light; `__init__.pyi` lists them.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import lazy_loader
+
 from keras_ganaccel import onednn
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.saved_classes import register_when_keras_loads
 from keras_ganaccel.version import __version__
 
-_EXPORTS = {
-    "AccelerationResult": "journey.result",
-    "accelerate": "journey.accelerate",
-    "RunConfig": "config",
-    "preset": "config",
-    "load_config": "config",
-    "with_values": "config",
-    "make_strategy": "distribution",
-    "DataSpec": "data.spec",
-    "LabelledData": "data.sources",
-    "load_data": "data.sources",
-    "ConditionalGAN": "gan.conditional_gan",
-    "build_generator": "gan.generator",
-    "build_discriminator": "gan.discriminator",
-    "train_gan": "gan.train",
-    "TrainedGenerator": "gan.trained",
-    "GeneratedDataset": "mixing.generated",
-    "mix_datasets": "mixing.mix",
-    "write_pool": "mixing.pool",
-    "GanSource": "mixing.sources",
-    "make_source": "mixing.sources",
-    "TeacherAgreement": "mixing.filters",
-    "ConfidenceBand": "mixing.filters",
-    "NearDuplicates": "mixing.filters",
-    "build_classifier": "classifier.build",
-    "Distiller": "classifier.distill",
-    "Ensemble": "classifier.teacher",
-    "build_teacher": "classifier.teacher",
-    "train_classifier": "classifier.train",
-    "utility_gate": "gate.decide",
-    "compress": "export.techniques",
-    "export_saved_model": "export.saved_model",
-    "export_tflite": "export.tflite",
-    "export_c_array": "export.c_array",
-    "inspect_tflite": "export.inspect",
-    "predict": "export.predict",
-    "verify": "export.verify",
-    "write_manifest": "export.manifest",
-    "check_manifest": "export.manifest",
-    "Ledger": "report.ledger",
-    "GanAccelError": "errors",
-}
-
-__all__ = ["__version__", *_EXPORTS]
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def _require_tensorflow_backend() -> None:
@@ -104,13 +62,6 @@ register_when_keras_loads()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    globals()[name] = value
+    value = _load(name)
     onednn.mention_once()
     return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,0 +1,142 @@
+"""The public names and where they live: read by type checkers, editors, and at run time.
+
+`lazy_loader` imports a name's module when the name is first used.
+"""
+
+__version__: str
+
+# The whole journey and its settings.
+from .config import CompressionConfig as CompressionConfig
+from .config import DataConfig as DataConfig
+from .config import GanConfig as GanConfig
+from .config import GateConfig as GateConfig
+from .config import ModelConfig as ModelConfig
+from .config import PoolConfig as PoolConfig
+from .config import ReuseConfig as ReuseConfig
+from .config import RunConfig as RunConfig
+from .config import StudentConfig as StudentConfig
+from .config import TeacherConfig as TeacherConfig
+from .config import load_config as load_config
+from .config import preset as preset
+from .config import with_values as with_values
+from .distribution import make_strategy as make_strategy
+from .journey.accelerate import accelerate as accelerate
+from .journey.progress import Progress as Progress
+from .journey.result import AccelerationResult as AccelerationResult
+from .report.ledger import Ledger as Ledger
+
+# Data.
+from .data.audit import Audit as Audit
+from .data.preprocess import signed_to_unit as signed_to_unit
+from .data.preprocess import unit_to_signed as unit_to_signed
+from .data.sources import LabelledData as LabelledData
+from .data.sources import load_data as load_data
+from .data.spec import DataSpec as DataSpec
+from .data.split import Splits as Splits
+
+# Classifiers, teachers, distillation.
+from .classifier.build import build_classifier as build_classifier
+from .classifier.distill import Distiller as Distiller
+from .classifier.teacher import Ensemble as Ensemble
+from .classifier.teacher import build_teacher as build_teacher
+from .classifier.train import evaluate as evaluate
+from .classifier.train import train_classifier as train_classifier
+from .classifier.transfer import transfer_set as transfer_set
+
+# The conditional GAN.
+from .gan.callbacks.distance import KIDCallback as KIDCallback
+from .gan.callbacks.log import MetricsLog as MetricsLog
+from .gan.callbacks.pictures import SampleGrid as SampleGrid
+from .gan.callbacks.pictures import TensorBoardImages as TensorBoardImages
+from .gan.callbacks.watchdog import Watchdog as Watchdog
+from .gan.conditional_gan import ConditionalGAN as ConditionalGAN
+from .gan.discriminator import build_discriminator as build_discriminator
+from .gan.generator import build_generator as build_generator
+from .gan.train import train_gan as train_gan
+from .gan.trained import TrainedGenerator as TrainedGenerator
+
+# How good generated samples are.
+from .metrics.accuracy_score import synthetic_only_accuracy as synthetic_only_accuracy
+from .metrics.features import FeatureExtractor as FeatureExtractor
+from .metrics.features import train_feature_extractor as train_feature_extractor
+from .metrics.frechet import frechet_distance as frechet_distance
+from .metrics.kernel import KernelDistance as KernelDistance
+from .metrics.kernel import kid as kid
+from .metrics.memorization import memorization_report as memorization_report
+from .metrics.proportions import PairedDifference as PairedDifference
+from .metrics.proportions import paired_difference as paired_difference
+from .metrics.prdc import prdc as prdc
+
+# Pools of generated samples, their sources and filters, and the mixed stream.
+from .mixing.coverage import Disagreement as Disagreement
+from .mixing.coverage import LabelMixing as LabelMixing
+from .mixing.filters import ConfidenceBand as ConfidenceBand
+from .mixing.filters import Filter as Filter
+from .mixing.filters import NearDuplicates as NearDuplicates
+from .mixing.filters import TeacherAgreement as TeacherAgreement
+from .mixing.generated import GeneratedDataset as GeneratedDataset
+from .mixing.generated import LiveDataset as LiveDataset
+from .mixing.generated import RefreshGenerated as RefreshGenerated
+from .mixing.mix import mix_datasets as mix_datasets
+from .mixing.pool import PoolFacts as PoolFacts
+from .mixing.pool import write_pool as write_pool
+from .mixing.rejection import DensityRatio as DensityRatio
+from .mixing.rejection import DiscriminatorRejection as DiscriminatorRejection
+from .mixing.rejection import discriminator_score as discriminator_score
+from .mixing.sources import GanSource as GanSource
+from .mixing.sources import Generator as Generator
+from .mixing.sources import Source as Source
+from .mixing.sources import make_source as make_source
+from .mixing.statistical import MixupSource as MixupSource
+from .mixing.statistical import PCAGaussian as PCAGaussian
+from .mixing.statistical import Smote as Smote
+
+# Whether generated data help.
+from .gate.arms import Arm as Arm
+from .gate.arms import Recipe as Recipe
+from .gate.compare import Score as Score
+from .gate.decide import ArmResult as ArmResult
+from .gate.decide import GateResult as GateResult
+from .gate.decide import utility_gate as utility_gate
+from .gate.headroom import Headroom as Headroom
+from .gate.headroom import headroom as headroom
+from .gate.pools import Pool as Pool
+from .gate.statistics import PairedTest as PairedTest
+from .gate.statistics import holm_levels as holm_levels
+from .gate.statistics import paired_test as paired_test
+
+# Compression, export, verification.
+from .compression.bridge.convert import to_tf_keras as to_tf_keras
+from .compression.bridge.registry import register_translator as register_translator
+from .compression.compress import Compressed as Compressed
+from .export.c_array import export_c_array as export_c_array
+from .export.inspect import FileFacts as FileFacts
+from .export.inspect import TensorFacts as TensorFacts
+from .export.inspect import inspect_tflite as inspect_tflite
+from .export.kernels import KernelFacts as KernelFacts
+from .export.latency import Latency as Latency
+from .export.manifest import check_manifest as check_manifest
+from .export.manifest import write_manifest as write_manifest
+from .export.metadata import ArtifactMetadata as ArtifactMetadata
+from .export.predict import predict as predict
+from .export.quiet import native_stderr_to_log as native_stderr_to_log
+from .export.saved_model import export_saved_model as export_saved_model
+from .export.scores import Scores as Scores
+from .export.techniques import Candidate as Candidate
+from .export.techniques import ParetoFront as ParetoFront
+from .export.techniques import compress as compress
+from .export.tflite import export_tflite as export_tflite
+from .export.verify import Verification as Verification
+from .export.verify import verify as verify
+
+# Errors.
+from .errors import CheckpointError as CheckpointError
+from .errors import EquivalenceError as EquivalenceError
+from .errors import GanAccelError as GanAccelError
+from .errors import InvalidInputError as InvalidInputError
+from .errors import MissingExtraError as MissingExtraError
+from .errors import MissingFileError as MissingFileError
+from .errors import RunFailedError as RunFailedError
+from .errors import UnsafeModelError as UnsafeModelError
+from .errors import UnsupportedLayerError as UnsupportedLayerError
+from .errors import VerificationError as VerificationError

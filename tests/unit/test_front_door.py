@@ -1,0 +1,75 @@
+"""The public names: typed, complete, and each with an example that runs."""
+
+import inspect
+import subprocess
+import sys
+import typing
+
+import pytest
+
+import keras_ganaccel as ga
+
+PACKAGE = "keras_ganaccel"
+
+
+def functions(public):
+    """A function itself, or the public methods and the constructor of a class."""
+    if inspect.isfunction(public):
+        return [public]
+    members = [getattr(member, "__func__", member) for member in vars(public).values()]
+    methods = [member for member in members if inspect.isfunction(member)]
+    return [each for each in methods if each.__name__ == "__init__" or each.__name__[0] != "_"]
+
+
+def parameter_types(function):
+    """The package's own classes among the types of a function's parameters and result."""
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    names = {"keras": keras, "tf": tf, "np": np, "os": os}
+    names |= {"Mapping": Mapping, "Sequence": Sequence}
+    waiting = list(typing.get_type_hints(function, localns=names).values())
+    found = set()
+    while waiting:
+        hint = waiting.pop()
+        if isinstance(hint, list):
+            waiting += hint
+            continue
+        waiting += typing.get_args(hint)
+        if getattr(hint, "__module__", "").startswith(PACKAGE):
+            found.add(hint.__name__)
+    return found
+
+
+def test_every_type_that_a_public_function_takes_or_returns_is_public_too():
+    missing = {
+        (name, kind)
+        for name in ga.__all__
+        for function in functions(getattr(ga, name))
+        for kind in parameter_types(function)
+        if kind not in ga.__all__ and not kind.startswith("_")
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("ga.load_data(imag_size=3)", 'Unexpected keyword argument "imag_size"'),
+        ("ga.verify('student.tflite', (1, 2), latency_repeat=1)", "latency_repeat"),
+        ("ga.acelerate()", "has no attribute"),
+        ("ga.preset(3)", 'incompatible type "int"'),
+    ],
+)
+def test_a_type_checker_finds_what_is_misspelt(line, complaint, tmp_path):
+    pytest.importorskip("mypy")
+    script = tmp_path / "user.py"
+    script.write_text(f"import keras_ganaccel as ga\n{line}\n")
+    command = [sys.executable, "-m", "mypy", "--ignore-missing-imports"]
+    found = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert complaint in found.stdout
