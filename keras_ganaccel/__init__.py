@@ -17,7 +17,7 @@ import lazy_loader
 from keras_ganaccel import onednn
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.saved_classes import register_when_keras_loads
-from keras_ganaccel.version import __version__
+from keras_ganaccel.version import __version__ as __version__
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
