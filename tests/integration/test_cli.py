@@ -11,6 +11,8 @@ from sklearn.datasets import load_digits
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.report.ledger import STAGES, Ledger
 
+pytestmark = pytest.mark.train
+
 TINY = [
     "gan.steps=10", "gan.width=8", "gan.latent_dim=8", "gan.batch_size=16",
     "gan.steps_per_execution=5", "gan.evaluate_every=10", "teacher.members=[convnet]",

@@ -21,6 +21,8 @@ from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gate.arms import Recipe, real_samples
 from keras_ganaccel.gate.trainee import Trainee
 
+pytestmark = pytest.mark.train
+
 PERIOD, PATIENCE = 2.56, 1.0
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0, 1, (32, 2, 2, 1)).astype("float32")

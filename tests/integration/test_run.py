@@ -25,6 +25,8 @@ from keras_ganaccel.config import load_config
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.report.ledger import STAGES, Ledger
 
+pytestmark = pytest.mark.train
+
 SETTINGS = [
     "gan.steps=40", "gan.width=8", "gan.latent_dim=8", "gan.batch_size=16",
     "gan.steps_per_execution=5", "gan.evaluate_every=20", "gan.checkpoint_every=10",

@@ -10,6 +10,8 @@ from keras_ganaccel.checkpoint import (
 )
 from keras_ganaccel.errors import CheckpointError
 
+pytestmark = pytest.mark.train
+
 ARRAYS = {"a/b": np.arange(6.0).reshape(2, 3), "file": np.int64(3), "empty": np.zeros((0, 2))}
 
 

@@ -14,6 +14,8 @@ from keras_ganaccel.errors import GanAccelError, InvalidInputError
 from keras_ganaccel.files import atomic_open, atomic_save, save_keras, sha256, write_json
 from keras_ganaccel.seeds import derive_seed
 
+pytestmark = pytest.mark.train
+
 
 def run_python(code, **environment):
     return subprocess.run(

@@ -56,6 +56,7 @@ def test_the_variable_is_set_before_tensorflow_is_loaded_and_only_where_it_is_no
     monkeypatch.delenv(onednn.VARIABLE)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("setting", ["0", "1"])
 def test_tensorflow_is_asked_for_what_it_does(setting):
     script = "from keras_ganaccel import onednn; print(onednn.is_on())"

@@ -15,6 +15,8 @@ from keras_ganaccel.gan.discriminator import build_discriminator
 from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.saved_classes import CLASSES, StandIn
 
+pytestmark = pytest.mark.train
+
 SPEC = DataSpec(8, 8, 1, ("zero", "one"))
 
 

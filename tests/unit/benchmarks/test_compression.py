@@ -7,6 +7,8 @@ import pytest
 from keras_ganaccel.benchmarks.compression import FIGURES, benchmark_compression
 from keras_ganaccel.cli.main import _run
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture(scope="module")
 def found():

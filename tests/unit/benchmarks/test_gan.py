@@ -10,6 +10,8 @@ from keras_ganaccel.cli.main import _run
 from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 SMALL = {"gan.width": 8, "gan.steps": 20, "gan.evaluate_every": 20}
 
 

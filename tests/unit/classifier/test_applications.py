@@ -14,6 +14,8 @@ from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 def test_every_name_exists_in_keras():
     assert all(callable(getattr(keras.applications, name)) for name in application_names())

@@ -8,6 +8,8 @@ from scipy.stats import entropy
 from keras_ganaccel.classifier.distill import Distiller, hinton_loss, label_loss, logits_loss
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 SHAPE = (4, 4, 1)
 
 

@@ -18,6 +18,8 @@ from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 CLASSES = 4
 
 

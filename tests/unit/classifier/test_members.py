@@ -9,6 +9,8 @@ from keras_ganaccel.classifier.members import ask, check_teacher, teacher_functi
 from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture
 def x():

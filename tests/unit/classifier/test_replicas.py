@@ -4,6 +4,10 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
+pytestmark = pytest.mark.train
+
 SCRIPT = textwrap.dedent(
     """
     import numpy as np

@@ -11,6 +11,8 @@ from sklearn.svm import SVC
 
 from keras_ganaccel.classifier.rival import Rival, fit_rival
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture(scope="module")
 def digits():

@@ -8,6 +8,8 @@ from sklearn.svm import SVC
 from keras_ganaccel.classifier import kernel_machine, shallow
 from keras_ganaccel.classifier.shallow import ShallowTeacher, _shifted, averaged_down
 
+pytestmark = pytest.mark.train
+
 
 def test_without_shifts_the_machine_is_scikit_learns(digits):
     x, y = digits.x[:150], digits.y[:150]

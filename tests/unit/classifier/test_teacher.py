@@ -9,6 +9,8 @@ from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
+pytestmark = pytest.mark.train
+
 
 def _constant(*row):
     return lambda x: np.tile(np.array([row], "float32"), (len(x), 1))

@@ -9,6 +9,8 @@ from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.train import evaluate, make_optimizer, train_classifier
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 class Counter(keras.callbacks.Callback):
     """Remembers the distiller's optimizer when training ends."""

@@ -13,6 +13,8 @@ from PIL import Image
 
 from keras_ganaccel.cli.main import _run
 
+pytestmark = pytest.mark.train
+
 ROWS = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
 LABELS = np.arange(40) % 4
 

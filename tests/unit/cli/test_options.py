@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from keras_ganaccel.cli import classifier, compress, export, gan, options, run, verify
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 COMMANDS = {
     "run": run.command,
     "gan train": gan.train,

@@ -12,6 +12,8 @@ from keras import layers as L  # noqa: N812
 from keras_ganaccel.compression import bridge
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
 
+pytestmark = pytest.mark.train
+
 ops = keras.ops
 
 

@@ -7,6 +7,8 @@ from keras_ganaccel.compression.cluster import cluster, cluster_plan, distinct_v
 from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 def test_few_values_and_accuracy(trained, tuner, accuracy):
     plan = cluster_plan(trained, 8)

@@ -9,6 +9,8 @@ from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
 from keras_ganaccel.errors import InvalidInputError, RunFailedError, UnsupportedLayerError
 
+pytestmark = pytest.mark.train
+
 
 def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
     before = [w.copy() for w in trained.get_weights()]

@@ -9,6 +9,8 @@ from keras_ganaccel.compression.kernels import kernel_table, sparsity_of, total_
 from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 def planned_share(model, plan):
     table = kernel_table(model)

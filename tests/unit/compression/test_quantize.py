@@ -13,6 +13,8 @@ from keras_ganaccel.compression.prepare import prepare
 from keras_ganaccel.compression.preserve import _groups, preserved
 from keras_ganaccel.compression.quantize import output_ranges, quantization_rules, quantize
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture(scope="module")
 def aware(trained, digits):

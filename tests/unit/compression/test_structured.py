@@ -11,6 +11,8 @@ from keras_ganaccel.compression.selection import Space, _next_cut, choose_channe
 from keras_ganaccel.compression.structured import _rebuilt, narrowed, structured_prune
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 def tangled():
     """Residual sum, concatenation, depthwise, gating, flattening, nesting."""

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.train
+
 SCRIPT = """
 import json, os, subprocess, sys
 import keras, numpy as np

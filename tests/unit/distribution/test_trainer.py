@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from keras_ganaccel.distribution import Trainer, batch_layout, global_batch_mean
 
+pytestmark = pytest.mark.train
+
 X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
 Y = X @ np.array([1.0, 2.0, 3.0], "float32")
 

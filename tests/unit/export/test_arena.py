@@ -5,6 +5,8 @@ import pytest
 
 from keras_ganaccel.export import arena
 
+pytestmark = pytest.mark.train
+
 
 def test_without_the_package_it_is_unknown(files, monkeypatch):
     monkeypatch.setattr(arena.importlib.util, "find_spec", lambda name: None)

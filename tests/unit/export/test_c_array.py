@@ -7,6 +7,8 @@ import pytest
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.c_array import export_c_array
 
+pytestmark = pytest.mark.train
+
 
 def test_the_header_holds_the_bytes(files, tmp_path):
     header = export_c_array(files["int8"], tmp_path / "model.h", name="digits_int8")

@@ -7,6 +7,8 @@ from keras_ganaccel.export.interpreter import TFLiteRunner, dequantize, quantize
 from keras_ganaccel.export.probe import check_runs
 from keras_ganaccel.export.tflite import export_tflite
 
+pytestmark = pytest.mark.train
+
 
 def test_quantization_is_inverted_to_half_a_step():
     values = np.random.default_rng(0).uniform(-1, 1, 1000)

@@ -16,6 +16,8 @@ from keras_ganaccel.errors import (
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.keras_file import check_model_file
 
+pytestmark = pytest.mark.train
+
 CONFIG = json.dumps({"class_name": "Functional", "config": {}})
 
 

@@ -7,6 +7,8 @@ from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.kernels import stored_values
 from keras_ganaccel.export.tflite import export_tflite
 
+pytestmark = pytest.mark.train
+
 
 def one_layer(layer, shape):
     image = keras.Input(shape, name="image")

@@ -4,6 +4,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export import latency
 from keras_ganaccel.export.latency import measure_latency
 
+pytestmark = pytest.mark.train
+
 
 class Clock:
     """Time passes only in the calls themselves."""

@@ -12,6 +12,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.predict import predict, predict_files
 from keras_ganaccel.export.tflite import export_tflite
 
+pytestmark = pytest.mark.train
+
 
 def test_probabilities_of_a_file(files, trained, digits):
     expected = softmax(trained.predict(digits.x_test[:50], verbose=0), axis=1)

@@ -8,6 +8,8 @@ from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.saved_model import export_saved_model
 
+pytestmark = pytest.mark.train
+
 SPEC = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
 
 

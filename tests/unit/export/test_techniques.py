@@ -14,6 +14,8 @@ from keras_ganaccel.export import techniques
 from keras_ganaccel.export.techniques import COMBINATIONS, Candidate, compress, pareto_front
 from keras_ganaccel.export.verify import verify
 
+pytestmark = pytest.mark.train
+
 FEW = (("ptq", {}), ("pqat", {"sparsity": 0.5}), ("pqat", {"sparsity": 0.999}))
 
 

@@ -16,6 +16,8 @@ from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.tflite import export_tflite
 
+pytestmark = pytest.mark.train
+
 FORMATS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 
 

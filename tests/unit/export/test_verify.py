@@ -15,6 +15,8 @@ from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 
+pytestmark = pytest.mark.train
+
 SPEC = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
 STAGE_KEYS = [
     "name", "file", "format", "accuracy", "ci95", "balanced_accuracy", "macro_f1", "agreement",

@@ -10,6 +10,8 @@ from keras_ganaccel.gan.discriminator import build_discriminator
 from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.minibatch import draw, unpack
 
+pytestmark = pytest.mark.train
+
 SHAPE = (2, 2, 1)
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (12, *SHAPE)).astype("float32")

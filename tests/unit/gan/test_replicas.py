@@ -13,6 +13,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.train
+
 SCRIPT = textwrap.dedent(
     """
     import sys

@@ -8,6 +8,8 @@ from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.transfer import initialize_from
 
+pytestmark = pytest.mark.train
+
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (20, 2, 2, 1)).astype("float32")
 Y = np.array([0, 0, 0, 1] * 5)

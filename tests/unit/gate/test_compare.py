@@ -10,6 +10,8 @@ from keras_ganaccel.gate.compare import PairedComparison, num_folds, paired_rows
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.pools import Pool
 
+pytestmark = pytest.mark.train
+
 RECIPE = Recipe(steps=6, batch_size=8, augmentation=("shift",), transfer_size=40)
 
 

@@ -13,6 +13,8 @@ from keras_ganaccel.gate.headroom import headroom
 from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import PairedTest
 
+pytestmark = pytest.mark.train
+
 RECIPE = Recipe(steps=200, batch_size=64, learning_rate=1e-2, augmentation=())
 
 SHORT = Recipe(steps=5, batch_size=16, augmentation=())

@@ -11,6 +11,8 @@ from keras_ganaccel.mixing.pool import read_facts
 from keras_ganaccel.options import ARMS
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 SMALL = {
     "gan.steps": 20, "gan.width": 8, "gan.evaluate_every": 20, "pool.size": 200,
     "pool.filters": (), "teacher.members": ("svm", "mlp"), "teacher.size": "tiny",

@@ -28,6 +28,8 @@ from keras_ganaccel.journey.learn import describe_data
 from keras_ganaccel.journey.progress import Silent
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 ROOT = Path(__file__).parents[3]
 
 

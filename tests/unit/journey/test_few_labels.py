@@ -7,6 +7,8 @@ from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.journey.accelerate import accelerate
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 TINY = {
     "gan.steps": 20, "gan.width": 8, "gan.evaluate_every": 20, "pool.size": 100,
     "pool.filters": (), "teacher.members": ("svm", "mlp"), "teacher.steps": 20, "student.steps": 20,

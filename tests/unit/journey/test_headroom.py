@@ -12,6 +12,8 @@ from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.journey.accelerate import accelerate
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 SMALL = {
     "gan.steps": 10, "gan.width": 8, "gan.evaluate_every": 10, "student.steps": 500,
     "student.transfer_size": 2000, "student.architecture": "mlp", "gate.teacher_members": ("svm",),

@@ -14,6 +14,8 @@ from keras_ganaccel.mixing.pool import read_facts
 from keras_ganaccel.options import FILTERS
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 SMALL = {
     "gan.steps": 60, "gan.width": 8, "gan.evaluate_every": 60, "pool.size": 32,
     "teacher.members": ("svm", "convnet"), "teacher.size": "tiny", "teacher.steps": 40,

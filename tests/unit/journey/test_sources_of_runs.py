@@ -9,6 +9,8 @@ from keras_ganaccel.config import preset
 from keras_ganaccel.journey.accelerate import accelerate
 from keras_ganaccel.rundir import RunFolder
 
+pytestmark = pytest.mark.train
+
 X = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
 Y = np.arange(60) % 3
 

@@ -8,6 +8,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
 from keras_ganaccel.metrics.features import train_feature_extractor
 
+pytestmark = pytest.mark.train
+
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))
 
 

@@ -23,6 +23,8 @@ from keras_ganaccel.mixing.rejection import (
     rejection_probabilities,
 )
 
+pytestmark = pytest.mark.train
+
 RNG = np.random.default_rng(0)
 
 

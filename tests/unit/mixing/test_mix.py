@@ -378,6 +378,7 @@ def test_fits_directly():
     assert len(steps.history["loss"]) == 2
 
 
+@pytest.mark.train
 def test_on_two_replicas():
     """The global stream under a mirrored strategy is the one of a single device."""
     script = """

@@ -12,6 +12,8 @@ from keras_ganaccel.mixing.coverage import Disturbed, LabelMixing, OptimizedLate
 from keras_ganaccel.mixing.sources import GanSource, MixtureSource, make_source
 from keras_ganaccel.mixing.statistical import MixupSource, PCAGaussian, Smote
 
+pytestmark = pytest.mark.train
+
 
 def all_sources(gan, clouds):
     x, y = clouds

@@ -8,6 +8,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks import KIDCallback
 from keras_ganaccel.metrics.kernel import kid
 
+pytestmark = pytest.mark.train
+
 
 def pixels(images):
     return np.asarray(images).reshape(len(images), -1)

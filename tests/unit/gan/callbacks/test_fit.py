@@ -8,6 +8,8 @@ from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Wa
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.rundir import read_metrics
 
+pytestmark = pytest.mark.train
+
 
 class Poison(keras.callbacks.Callback):
     """Breaks the discriminator once."""

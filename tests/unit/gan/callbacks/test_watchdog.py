@@ -9,6 +9,8 @@ from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks import Watchdog
 
+pytestmark = pytest.mark.train
+
 LABELS = np.arange(60, dtype=np.int32) % 3
 
 
