@@ -180,16 +180,20 @@ def read_facts(folder: str | Path) -> PoolFacts:
         ) from None
     except ValueError:
         values = None
-    if not isinstance(values, dict) or values.get("schema") != _SCHEMA:
+    try:
+        if values.pop("schema") != _SCHEMA:
+            raise ValueError
+        values.pop("request", None)
+        facts = PoolFacts(**{**values, "shape": tuple(values["shape"])})
+        files = [str(shard["file"]) for shard in facts.shards]
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise InvalidInputError(
             f"The pool cannot be read. Received: {str(folder / _FACTS)!r}. Write the pool anew."
-        )
-    values.pop("request", None)
-    facts = PoolFacts(**{**values, "shape": tuple(values["shape"])})
-    for shard in facts.shards:
-        if not (folder / shard["file"]).is_file():
+        ) from None
+    for shard in files:
+        if not (folder / shard).is_file():
             raise MissingFileError(
-                f"A shard of the pool is missing. Received: {str(folder / shard['file'])!r}. "
+                f"A shard of the pool is missing. Received: {str(folder / shard)!r}. "
                 "Copy the folder whole, or write the pool anew."
             )
     return facts

@@ -205,3 +205,12 @@ def test_numbers_are_checked(tmp_path, counting, option):
     with pytest.raises(InvalidInputError, match=f"`{option}` must be 1 or more"):
         write(tmp_path / "pool", counting(), **arguments)
     assert not (tmp_path / "pool").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["3", "[]", "{}", "{", '{"schema": 1}', '{"schema": 1, "shape": 3, "new": 1}']
+)
+def test_damaged_facts_are_one_line(tmp_path, content):
+    (tmp_path / "pool.json").write_text(content)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        read_facts(tmp_path)
