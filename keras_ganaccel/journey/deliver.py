@@ -102,7 +102,7 @@ def verify_artifacts(journey: Journey) -> dict[str, Any]:
     student = load_student(journey)
     teacher, rival, right = _judged(journey, x, y)
     promises = (journey.run.record("compress") or {}).get("promises")
-    student_x = journey.to_student_range(x)
+    student_x, student_range = journey.to_student_range(x), _labels(journey)["input_range"]
     files = {
         "teacher_float32": ("teacher.tflite", "float32"),
         "student_keras": ("student.keras", "keras"),
@@ -119,9 +119,7 @@ def verify_artifacts(journey: Journey) -> dict[str, Any]:
             reference=student,
             reference_x=student_x,
             spec=journey.data.spec,
-            input_range=(0.0, 1.0)
-            if name == "teacher_float32"
-            else journey.config.model.input_range,
+            input_range=(0.0, 1.0) if name == "teacher_float32" else student_range,
             promises=promises if name == "student_pruned_int8" else _promises(form),
         )
         rows.append(found.stage(name, file=f"artifacts/{file}", format=form))
