@@ -110,6 +110,7 @@ from .compression.bridge.convert import to_tf_keras as to_tf_keras
 from .compression.bridge.registry import register_translator as register_translator
 from .compression.compress import Compressed as Compressed
 from .export.artifact import Artifact as Artifact
+from .export.artifact import Runner as Runner
 from .export.c_array import export_c_array as export_c_array
 from .export.inspect import FileFacts as FileFacts
 from .export.inspect import TensorFacts as TensorFacts
