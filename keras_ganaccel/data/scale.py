@@ -10,6 +10,8 @@ from keras_ganaccel.errors import InvalidInputError
 _TOLERANCE = 0.25
 _MOST_ROWS_OUTSIDE = 0.5
 _LEAST_EXTENT = 0.02
+# Fewer may all be dark.
+_ENOUGH_ROWS = 20
 # float32 has some 1,700 steps in a range this narrow beside its values.
 _LEAST_RELATIVE_WIDTH = 1e-4
 
@@ -70,8 +72,8 @@ def to_scale(
         The samples in `value_range`, and what was done to them.
 
     Raises:
-        InvalidInputError: If most samples lie outside of the range, or all of them in a fiftieth of
-            it.
+        InvalidInputError: If most samples lie outside of the range, or all of twenty or more in a
+            fiftieth of it.
 
     Example:
         >>> x, notes = to_scale(np.full((1, 1, 2, 1), 255, np.uint8), (0.0, 1.0), "more")
@@ -92,7 +94,7 @@ def to_scale(
         return scaled.astype(np.float32), (note,)
     raise InvalidInputError(
         f"`{name}` must have the data's value range, [{low:g}, {high:g}]. Received: {finding}. "
-        "Rescale them."
+        "Rescale them, or set `value_range` (--value-range)."
     )
 
 
@@ -113,6 +115,6 @@ def off_scale(x: np.ndarray, value_range: tuple[float, float]) -> str | None:
     found = f"values from {smallest.min():g} to {largest.max():g}"
     if outside.mean() > _MOST_ROWS_OUTSIDE:
         return found
-    if len(x) > 1 and 0 < largest.max() - smallest.min() < _LEAST_EXTENT * width:
+    if len(x) >= _ENOUGH_ROWS and 0 < largest.max() - smallest.min() < _LEAST_EXTENT * width:
         return f"{found}, all in a fiftieth of it"
     return None

@@ -40,6 +40,11 @@ def test_the_same_scale_is_left_alone(low, width, contrast, over):
     assert not notes
 
 
+def test_a_few_dark_samples_are_no_other_scale():
+    assert off_scale(UNIT / 100, (0.0, 1.0))
+    assert not off_scale(UNIT[:5] / 100, (0.0, 1.0))
+
+
 def test_integers_that_fill_their_dtype_have_their_own_scale():
     eight = np.rint(UNIT * 255).astype(np.uint8)
     eight[0, 0, 0] = 255
