@@ -103,6 +103,8 @@ def _as_array(x: Any, name: str) -> np.ndarray:
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str:
+    if 0 in shape:
+        return "Give at least one sample."
     if len(shape) == 4 and shape[1] in (1, 3):
         return "Move the channels last: x.transpose(0, 2, 3, 1)."
     if len(shape) == 4 and shape[3] == 4:

@@ -9,7 +9,9 @@ from keras_ganaccel.errors import InvalidInputError
 # A pixel a little brighter than any in training is no other scale.
 _TOLERANCE = 0.25
 _MOST_ROWS_OUTSIDE = 0.5
-_LEAST_EXTENT = 0.02
+_LEAST_EXTENT = 0.1
+# Samples in [0, 1] beside data in [-1, 1] are not clipped, and still are at another scale.
+_USUAL_EXTENT = 0.51
 # Fewer may all be dark.
 _ENOUGH_ROWS = 20
 # float32 has some 1,700 steps in a range this narrow beside its values.
@@ -73,7 +75,7 @@ def to_scale(
 
     Raises:
         InvalidInputError: If most samples lie outside of the range, or all of twenty or more in a
-            fiftieth of it.
+            tenth of it.
 
     Example:
         >>> x, notes = to_scale(np.full((1, 1, 2, 1), 255, np.uint8), (0.0, 1.0), "more")
@@ -82,7 +84,7 @@ def to_scale(
     """
     finding = off_scale(x, value_range)
     if not finding:
-        return x, ()
+        return x, narrow_note(x, value_range, name)
     low, high = value_range
     if fills_dtype(x):
         first, last = natural_range(x)
@@ -116,5 +118,28 @@ def off_scale(x: np.ndarray, value_range: tuple[float, float]) -> str | None:
     if outside.mean() > _MOST_ROWS_OUTSIDE:
         return found
     if len(x) >= _ENOUGH_ROWS and 0 < largest.max() - smallest.min() < _LEAST_EXTENT * width:
-        return f"{found}, all in a fiftieth of it"
+        return f"{found}, all in a tenth of it"
     return None
+
+
+def narrow_note(x: np.ndarray, value_range: tuple[float, float], name: str) -> tuple[str, ...]:
+    """Asks about many samples that take half of the data's value range or less.
+
+    Args:
+        x: Samples, shape ``(n, height, width, channels)``.
+        value_range: Of the data.
+        name: What the note calls the samples.
+
+    Returns:
+        A note, or nothing.
+    """
+    if len(x) < _ENOUGH_ROWS:
+        return ()
+    low, high = value_range
+    smallest, largest = float(x.min()), float(x.max())
+    if largest - smallest > _USUAL_EXTENT * (high - low):
+        return ()
+    return (
+        f"The values of `{name}` go from {smallest:g} to {largest:g} only, the data's value range "
+        f"from {low:g} to {high:g}. Are they at another scale?",
+    )

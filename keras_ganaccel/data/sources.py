@@ -17,7 +17,7 @@ from keras_ganaccel.data.labels import UNLABELLED, encode_labels
 from keras_ganaccel.data.memory import read_memory
 from keras_ganaccel.data.preprocess import to_unit
 from keras_ganaccel.data.samples import load_samples, read_samples
-from keras_ganaccel.data.scale import check_width, natural_range, off_scale
+from keras_ganaccel.data.scale import check_width, narrow_note, natural_range, off_scale
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.data.split import Splits, make_splits
 from keras_ganaccel.data.vocabulary import SPLIT_NAMES
@@ -136,6 +136,8 @@ def load_data(
             f"Samples must hold different values. Received: {x.flat[0]} everywhere. "
             "Check where they come from."
         )
+    if raw.value_range is None and value_range is None:
+        check_width((float(x.min()), float(x.max())))
     encoded = encode_labels(raw.labels, every_text=raw.every_text)
     y, names = encoded.codes, encoded.names
     names, misfit = _own_names(names, raw.class_names)
@@ -156,14 +158,14 @@ def load_data(
     train = x[splits.train]
     ends = raw.value_range if value_range is None else _checked_range(value_range)
     ends = ends or natural_range(train)
-    check_width(ends)
     spec = DataSpec(height, width, channels, names, ends)
-    for part, rows in supplied.items():
-        if part != "train":
-            _refuse_other_scale(x[rows], ends, part)
+    check_width(ends)
     parts = [x[y == UNLABELLED]]
     skipped = raw.skipped
     notes = raw.notes + encoded.notes + misfit + _range_note(train, ends)
+    for part, rows in supplied.items():
+        if part != "train":
+            notes += _checked_scale(x[rows], ends, part)
     if unlabelled is not None:
         further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt, name="unlabelled")
         parts.append(further.x)
@@ -198,13 +200,15 @@ def _own_names(
     return found, (f"The {len(names)} names of classes do not fit the labels and are not used.",)
 
 
-def _refuse_other_scale(x: np.ndarray, ends: tuple[float, float], part: str) -> None:
+def _checked_scale(x: np.ndarray, ends: tuple[float, float], part: str) -> tuple[str, ...]:
+    """Refuses a split at another scale, or asks about it."""
     finding = off_scale(x, ends)
     if finding:
         raise InvalidInputError(
             f"All splits must have one value range. Received: {finding} in the {part} split, for "
             f"[{ends[0]:g}, {ends[1]:g}] in training. Rescale one of them."
         )
+    return narrow_note(x, ends, f"{part} split")
 
 
 def _range_note(train: np.ndarray, ends: tuple[float, float]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def test_other_scales_are_seen_and_refused(scaled, value_range):
 
 
 @given(
-    st.floats(-1e3, 1e3), st.floats(0.1, 1e3), st.floats(0.1, 1.0), st.floats(0.0, 0.2)
+    st.floats(-1e3, 1e3), st.floats(0.1, 1e3), st.floats(0.6, 1.0), st.floats(0.0, 0.2)
 )  # fmt: skip
 def test_the_same_scale_is_left_alone(low, width, contrast, over):
     """Also with less contrast, and with a few pixels a little beyond the range."""
@@ -40,8 +40,15 @@ def test_the_same_scale_is_left_alone(low, width, contrast, over):
     assert not notes
 
 
+def test_half_of_the_range_is_asked_about():
+    _, (note,) = to_scale(UNIT, (-1.0, 1.0), "more")
+    assert "`more` go from" in note
+    assert note.endswith("Are they at another scale?")
+    assert to_scale(UNIT[:5], (-1.0, 1.0), "more")[1] == ()
+
+
 def test_a_few_dark_samples_are_no_other_scale():
-    assert off_scale(UNIT / 100, (0.0, 1.0))
+    assert off_scale(UNIT / 16, (0.0, 1.0))
     assert not off_scale(UNIT[:5] / 100, (0.0, 1.0))
 
 
