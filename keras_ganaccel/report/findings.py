@@ -119,8 +119,9 @@ def _no_better_than_chance(values: Mapping[str, Any], row: Mapping[str, Any]) ->
         return ""
     name, share = most
     classes = len(values["data"]["classes"])
+    better = "no better" if row["accuracy"] <= share else "hardly better"
     said = (
-        f"The student is no better than chance: {_lower(_title(row))} is right on "
+        f"The student is {better} than chance: {_lower(_title(row))} is right on "
         f"{percent(row['accuracy'])} of the test rows, and always answering {name!r} on "
         f"{percent(share)}"
     )
@@ -341,7 +342,8 @@ def _evidence(found: Mapping[str, Any]) -> str:
     first, second = found["only_first"], found["only_second"]
     if not first + second:
         return "right on the same rows"
-    return f"{first} rows won, {second} lost: chance may explain it"
+    counted = f"{first} row won" if first == 1 else f"{first} rows won"
+    return f"{counted}, {second} lost: chance may explain it"
 
 
 def _certain(found: Mapping[str, Any]) -> bool:
