@@ -15,10 +15,9 @@ from PIL import Image
 
 from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.data.labels import holds_text, label_array, named
-from keras_ganaccel.data.vocabulary import find_keys
+from keras_ganaccel.data.vocabulary import SPLITS_OF, find_keys
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
-_SPLITS_OF = {1: ("",), 2: ("train", "test"), 3: ("train", "validation", "test")}
 _SMALLEST_SIDE = 8
 
 
@@ -189,7 +188,7 @@ def combine_arrays(
         _check_alike(parts[0], parts[other], names[0], names[2 * other])
         _check_labels_alike(labels[0], labels[other], names[1], names[2 * other + 1])
     ends = np.cumsum([0, *map(len, parts)])
-    owners = _SPLITS_OF[len(parts)] if splits is None else splits
+    owners = SPLITS_OF[len(parts)] if splits is None else splits
     return RawData(
         name,
         np.concatenate(parts),

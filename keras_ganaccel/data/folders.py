@@ -77,11 +77,6 @@ def list_files(folder: Path) -> FolderFiles:
     return FolderFiles(*(tuple(sorted(found, key=lambda p: p.parts)) for found in (images, others)))
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files in a folder and below, in sorted path order; see `list_files`."""
-    return list(list_files(folder).images)
-
-
 def left_out_note(others: Sequence[Path], folder: Path) -> tuple[str, ...]:
     """Says which files were left out since they are no images, if any."""
     if not others:

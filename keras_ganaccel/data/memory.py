@@ -8,11 +8,10 @@ from typing import Any
 from keras_ganaccel.data.arrays import RawData, combine_arrays, combine_keys
 from keras_ganaccel.data.frames import is_frame, read_frame
 from keras_ganaccel.data.tensors import is_dataset, read_dataset
-from keras_ganaccel.data.vocabulary import SPLIT_NAMES, find_keys, split_of
+from keras_ganaccel.data.vocabulary import SPLIT_NAMES, SPLITS_OF, find_keys, split_of
 from keras_ganaccel.errors import InvalidInputError
 
 _NAME = "arrays"
-_SPLITS_OF = {1: ("",), 2: ("train", "test"), 3: SPLIT_NAMES}
 _SUFFIX = {"": "", "train": "_train", "validation": "_val", "test": "_test"}
 
 
@@ -39,8 +38,8 @@ def read_memory(source: Any, target: str | None = None) -> RawData:
     if is_dataset(source):
         return _from_parts({"": source})
     if isinstance(source, (tuple, list)):
-        if len(source) in _SPLITS_OF and all(map(_is_part, source)):
-            return _from_parts(dict(zip(_SPLITS_OF[len(source)], source, strict=True)))
+        if len(source) in SPLITS_OF and all(map(_is_part, source)):
+            return _from_parts(dict(zip(SPLITS_OF[len(source)], source, strict=True)))
         if len(source) in (2, 4, 6):
             return _from_arrays(list(source))
     raise InvalidInputError(
@@ -90,7 +89,7 @@ def _from_parts(parts: Mapping[str, Any]) -> RawData:
 
 
 def _from_arrays(arrays: list[Any]) -> RawData:
-    splits = _SPLITS_OF[len(arrays) // 2]
+    splits = SPLITS_OF[len(arrays) // 2]
     names = [f"{kind}{_SUFFIX[split]}" for split in splits for kind in ("x", "y")]
     notes: tuple[str, ...] = ()
     if len(arrays) == 4 and _axes(arrays[1]) >= 3 and _axes(arrays[2]) <= 2:

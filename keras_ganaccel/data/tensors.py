@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.images import MOST_BYTES
 from keras_ganaccel.data.vocabulary import find_keys
 from keras_ganaccel.errors import InvalidInputError
-
-MOST_BYTES = 2**31
 
 
 def is_dataset(value: Any) -> bool:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from keras_ganaccel.errors import InvalidInputError
 
 SPLIT_NAMES = ("train", "validation", "test")
+SPLITS_OF = {1: ("",), 2: ("train", "test"), 3: SPLIT_NAMES}
+"""What one, two and three sets of samples with labels are; ``""`` is still to be split."""
+
 _SPLIT_WORDS = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_ganaccel.data.folders import find_images, read_class_folders
+from keras_ganaccel.data.folders import list_files, read_class_folders
 from keras_ganaccel.data.vocabulary import split_of
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
@@ -142,10 +142,10 @@ def test_train_alone_or_twice_the_validation(tmp_path):
         read_class_folders(tmp_path)
 
 
-def test_find_images_is_sorted_by_path_parts(tmp_path):
+def test_images_are_sorted_by_path_parts(tmp_path):
     for name in ("b/1.png", "b a/1.png", "b/10.png", "b/2.PNG", "b/c/0.png"):
         save(tmp_path / name, solid("L", 1))
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path).images]
     assert found == ["b/1.png", "b/10.png", "b/2.PNG", "b/c/0.png", "b a/1.png"]
 
 
