@@ -5,6 +5,8 @@
 
 __version__: str
 
+from . import benchmarks as benchmarks
+
 # The whole journey and its settings.
 from .config import CompressionConfig as CompressionConfig
 from .config import DataConfig as DataConfig

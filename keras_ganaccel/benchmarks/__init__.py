@@ -1,1 +1,5 @@
-"""Benchmarks, each a paired comparison with its hardware and versions; none gates anything."""
+"""What `ganaccel bench` measures, cell by cell, and how its cells are summed up."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

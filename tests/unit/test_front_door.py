@@ -1,19 +1,24 @@
 """The public names: typed, complete, and each with an example that runs."""
 
 import inspect
+import json
 import subprocess
 import sys
 import typing
+from pathlib import Path
 
 import pytest
 
 import keras_ganaccel as ga
 
 PACKAGE = "keras_ganaccel"
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def functions(public):
-    """A function itself, or the public methods and the constructor of a class."""
+    """A function itself, none for a module, or the public methods and the constructor of a class."""
+    if inspect.ismodule(public):
+        return []
     if inspect.isfunction(public):
         return [public]
     members = [getattr(member, "__func__", member) for member in vars(public).values()]
@@ -73,3 +78,11 @@ def test_a_type_checker_finds_what_is_misspelt(line, complaint, tmp_path):
     found = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
     assert found.returncode == 1, found.stdout + found.stderr
     assert complaint in found.stdout
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_need_nothing_but_the_public_names(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "import keras_ganaccel as ga" in code
+    assert "from keras_ganaccel" not in code
