@@ -68,7 +68,8 @@ def measure(precision: str) -> None:
 
     keras.config.set_dtype_policy(precision)
     for network in NETWORKS:
-        row = {"precision": precision, "network": network, "images_per_second": None, "error": None}
+        row: dict[str, Any] = {"precision": precision, "network": network}
+        row |= {"images_per_second": None, "error": None}
         try:
             row["images_per_second"] = _images_per_second(_make_step(network, precision))
         except Exception as error:  # whatever it is, it is what the user should see
