@@ -1,4 +1,4 @@
-"""The README keeps its word: its block of Python runs as it stands, and its links lead somewhere."""
+"""The README keeps its word: its block of Python runs, and its links lead somewhere."""
 
 import re
 import subprocess

@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def functions(public):
-    """A function itself, none for a module, or the public methods and the constructor of a class."""
+    """A function itself, or the public methods and the constructor of a class."""
     if inspect.ismodule(public):
         return []
     if inspect.isfunction(public):
