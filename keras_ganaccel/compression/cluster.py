@@ -63,7 +63,7 @@ def cluster(
     preserve_sparsity: bool = False,
     steps: int = 600,
     learning_rate: float = 1e-3,
-    samples: np.ndarray | None = None,
+    samples: Any = None,
     on_progress: Progress | None = None,
 ) -> keras.Model:
     """Clusters kernels by k-means and fine-tunes the shared values (Han et al., arXiv 1510.00149).

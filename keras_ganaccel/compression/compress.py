@@ -27,6 +27,7 @@ from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
 from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
@@ -85,8 +86,9 @@ class Compressed:
             batch_size: Samples per call; None leaves it open.
 
         Returns:
-            A concrete function from ``image``, float32 ``(batch_size, height, width, channels)``
-            in the range of the model's training data, to what the model puts out.
+            A concrete function from what the model takes, ``(batch_size, ...)`` in the range of the
+            model's training data, to what it puts out. A single input is called ``image``, several
+            have the names of the model's.
 
         Raises:
             InvalidInputError: The technique has no quantization-aware trained model.
@@ -96,15 +98,18 @@ class Compressed:
                 f"Only quantization-aware techniques have a graph of their own. "
                 f"Received: {self.technique!r}. Export `keras_model`."
             )
-        model = self.tf_keras_model
-        shape = (batch_size, *model.input_shape[1:])
+        model, inputs = self.tf_keras_model, ModelInputs.of(self.keras_model)
+        names = inputs.names if len(inputs.names) > 1 else ("image",)
+        signature = [
+            tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=name)
+            for tensor, name in zip(model.inputs, names, strict=True)
+        ]
 
-        def forward(image: tf.Tensor) -> tf.Tensor:
-            return model(image, training=False)
+        def forward(*tensors: tf.Tensor) -> tf.Tensor:
+            return model(inputs.packed(tensors), training=False)
 
-        signature = tf.TensorSpec(shape, tf.float32, name="image")
         traced = tf.function(
-            forward, input_signature=[signature], autograph=not needs_no_autograph(model)
+            forward, input_signature=signature, autograph=not needs_no_autograph(model)
         )
         return traced.get_concrete_function()
 
@@ -135,8 +140,10 @@ def compress(
 
     Args:
         model: A built, trained classifier. It is not changed.
-        data: Training data: ``(x, y)`` arrays with x float32 in the model's range, or a batched
-            `tf.data.Dataset` of ``(x, y)`` or ``(x, {"label": ..., "teacher_logits": ...})``.
+        data: Training data: ``(x, y)`` arrays with x in the model's range (float32, or whole
+            numbers where the model looks them up; for several inputs a list, tuple or dict of
+            arrays), or a batched `tf.data.Dataset` of ``(x, y)`` or
+            ``(x, {"label": ..., "teacher_logits": ...})``.
         technique: One of `TECHNIQUES`: ``"prune"``, ``"cluster"``, ``"qat"``, the combinations
             ``"pqat"``, ``"cqat"``, ``"pcqat"`` that keep zeros and clusters while training for
             int8; ``"structured"``, which removes channels, alone or before these; or ``"ptq"``,
@@ -162,7 +169,8 @@ def compress(
         The compressed model with what it promises.
 
     Raises:
-        InvalidInputError: An unknown technique or value.
+        InvalidInputError: An unknown technique or value, a model that is no classifier of one
+            output, or data that do not fit it.
         UnsupportedLayerError: The technique fine-tunes, and the bridge does not carry over all
             layers; they are named with the reasons. ``"ptq"`` and a dry run do not need it.
     """
@@ -171,12 +179,14 @@ def compress(
             f"Unknown technique. Received: {technique!r}. {nearest(technique, TECHNIQUES)}"
         )
     stages = TECHNIQUES[technique]
+    _check_classifier(model)
     kind = output_kind(model, from_logits)
     classes = num_classes(model, kind)
-    stream, distil = training_stream(
-        data, teacher, classes=classes, batch_size=batch_size, seed=seed
-    )
     plain = in_float32(model)
+    inputs = ModelInputs.of(plain)
+    stream, distil = training_stream(
+        data, teacher, classes=classes, batch_size=batch_size, seed=seed, inputs=inputs
+    )
     refused = uncarried_layers(plain) if stages else {}
     if refused and not dry_run:
         raise _uncarried(plain, technique, refused)
@@ -184,7 +194,7 @@ def compress(
         model=plain,
         technique=technique,
         tuner=FineTuner(stream, kind, classes, distil, temperature, alpha),
-        calibration=first_samples(data, calibration_samples),
+        calibration=first_samples(data, calibration_samples, inputs),
         steps=steps,
         learning_rate=learning_rate,
         on_progress=_shifted(on_progress, steps, len(stages)),
@@ -214,7 +224,7 @@ class _Job:
     model: keras.Model
     technique: str
     tuner: FineTuner
-    calibration: np.ndarray
+    calibration: tuple[np.ndarray, ...]
     steps: int
     learning_rate: float
     on_progress: Callable[[int], Progress | None]
@@ -290,9 +300,25 @@ class _Job:
         return {
             "steps": self.steps,
             "learning_rate": self.learning_rate,
-            "samples": self.calibration[:_PROOF_SAMPLES],
+            "samples": tuple(array[:_PROOF_SAMPLES] for array in self.calibration),
             "on_progress": self.on_progress(self.stage - 1),
         }
+
+
+def _check_classifier(model: keras.Model) -> None:
+    """Refuses models that are trained otherwise than this package can.
+
+    Raises:
+        InvalidInputError: There is not one output ``(batch, classes)``.
+    """
+    outputs = list(getattr(model, "outputs", None) or ())
+    if outputs and (len(outputs) > 1 or len(outputs[0].shape) != 2):
+        received = ", ".join(str(tuple(tensor.shape)) for tensor in outputs)
+        raise InvalidInputError(
+            f"A classifier has one output (batch, classes). Received: {model.name!r} with "
+            f"{received}. Compress keras.Model(model.inputs, output) for one of its outputs, or "
+            "export it with `export_tflite`."
+        )
 
 
 def _uncarried(

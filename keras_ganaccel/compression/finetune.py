@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -15,12 +16,14 @@ from keras_ganaccel.classifier.distill import hinton_loss, label_loss
 from keras_ganaccel.classifier.members import teacher_function
 from keras_ganaccel.classifier.outputs import logits_of, probability_logits
 from keras_ganaccel.compression.tfmot import needs_no_autograph
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.pipelines import READ_AHEAD, without_autotuner
 
 Progress = Callable[[int, int], None]
 _STEPS_PER_CALL = 25
+_TEACHER_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -155,62 +158,114 @@ def quick_statistics(model: Any, momentum: float = 0.9) -> Iterator[None]:
 
 
 def training_stream(
-    data: Any, teacher: Any, *, classes: int, batch_size: int, seed: int
+    data: Any,
+    teacher: Any,
+    *,
+    classes: int,
+    batch_size: int,
+    seed: int,
+    inputs: ModelInputs,
 ) -> tuple[tf.data.Dataset, bool]:
     """Brings every accepted form of data into one.
 
     Args:
-        data: ``(x, y)`` arrays, x float32 ``(n, height, width, channels)`` in the model's range, y
-            integers (-1: no label) or soft labels ``(n, classes)``; or a batched `tf.data.Dataset`
-            of ``(x, y)`` or ``(x, {"label": ..., "teacher_logits": ...})``.
+        data: ``(x, y)`` arrays, x in the model's range, ``(n, ...)`` (for several inputs a list,
+            tuple or dict of arrays), y integers (-1: no label) or soft labels ``(n, classes)``; or
+            a batched `tf.data.Dataset` of ``(x, y)`` or
+            ``(x, {"label": ..., "teacher_logits": ...})``.
         teacher: None, the probabilities of all rows ``(n, classes)``, or what answers with
             probabilities: an object with `predict_proba`, a Keras classifier, a callable. Rows of
             arrays are asked about once; batches of a stream as they come.
         classes: Number of classes.
         batch_size: For arrays.
         seed: Of the order of arrays.
+        inputs: What the model takes.
 
     Returns:
-        Endless batches of (x, label, teacher logits), and whether there is a teacher.
+        Endless batches of (x, label, teacher logits), x as the model is called, and whether there
+        is a teacher.
 
     Raises:
-        InvalidInputError: The data have another form.
+        InvalidInputError: The data have another form, or do not fit the model.
     """
     if isinstance(data, tf.data.Dataset):
-        return _normalised(data, teacher, classes)
+        return _normalised(data, teacher, classes, inputs)
     if not (isinstance(data, (tuple, list)) and len(data) == 2):
         raise InvalidInputError(
             "`data` must be (x, y) arrays or a batched tf.data.Dataset. "
             f"Received: {type(data).__name__}. Give a pair of arrays."
         )
-    x, y = (np.asarray(part) for part in data)
-    label = y.astype(np.float32 if y.ndim == 2 and y.shape[1] == classes else np.int32)
-    label = label.reshape(len(label)) if label.dtype == np.int32 else label
+    x = inputs.arrays(data[0])
+    label = checked_labels(np.asarray(data[1]), classes)
     if teacher is None:
-        logits = np.zeros((len(x), 1), np.float32)
+        logits = np.zeros((len(label), 1), np.float32)
     elif isinstance(teacher, np.ndarray):
         logits = probability_logits(teacher)
     else:
-        ask = teacher_function(teacher, classes)
-        logits = np.concatenate([ask(x[i : i + 512]).numpy() for i in range(0, len(x), 512)])
-    arrays = (x.astype(np.float32), label, logits)
-    return ordered_stream(arrays, batch_size=batch_size, seed=seed), teacher is not None
+        ask = _answers(teacher, classes, inputs)
+        starts = range(0, len(label), _TEACHER_BATCH)
+        parts = ([a[i : i + _TEACHER_BATCH] for a in x] for i in starts)
+        logits = np.concatenate([ask(inputs.packed(part)).numpy() for part in parts])
+    stream = ordered_stream((*x, label, logits), batch_size=batch_size, seed=seed)
+    if len(x) > 1 or inputs.structure != 0:
+        stream = stream.map(lambda *parts: (inputs.packed(parts[:-2]), *parts[-2:]))
+    return stream, teacher is not None
 
 
-def first_samples(data: Any, count: int) -> np.ndarray:
-    """The first samples of the data, float32, such as for calibration."""
+def checked_labels(y: np.ndarray, classes: int) -> np.ndarray:
+    """Returns labels int32 ``(n,)``, -1 where there is none, or soft ones float32 ``(n, classes)``.
+
+    Args:
+        y: Integers in -1..classes-1, ``(n,)`` or ``(n, 1)``, or a probability for each class.
+        classes: Number of classes.
+
+    Raises:
+        InvalidInputError: They are something else, such as the targets of a regression.
+    """
+    if y.ndim == 2 and y.shape[1] == classes > 1 and y.dtype.kind in "biuf":
+        soft = y.astype(np.float32)
+        if np.all(soft >= 0) and np.allclose(soft.sum(axis=1), 1.0, atol=1e-2):
+            return soft
+        wrong = "rows that are no probabilities"
+    elif y.size != len(y) or y.dtype.kind not in "biuf":
+        wrong = f"{y.dtype} of shape {y.shape}"
+    elif (y != np.rint(y)).any():
+        wrong = "numbers that are not whole"
+    elif y.min() < -1 or y.max() >= classes:
+        wrong = f"labels {y.min():.0f} to {y.max():.0f}"
+    else:
+        return y.reshape(len(y)).astype(np.int32)
+    raise InvalidInputError(
+        f"`y` must be class numbers 0 to {classes - 1} (-1: no label), or a probability for each "
+        f"of the {classes} outputs. Received: {wrong}. A model that is no classifier, such as an "
+        "autoencoder, can be exported but not fine-tuned here."
+    )
+
+
+def first_samples(data: Any, count: int, inputs: ModelInputs) -> tuple[np.ndarray, ...]:
+    """The first samples of the data, such as for calibration: an array for each input."""
     if not isinstance(data, tf.data.Dataset):
-        return np.asarray(data[0][:count], np.float32)
-    found: list[np.ndarray] = []
+        return tuple(array[:count] for array in inputs.arrays(data[0]))
+    found: list[tuple[np.ndarray, ...]] = []
     for batch in without_autotuner(data):
-        found.append(np.asarray(batch[0], np.float32))
-        if sum(map(len, found)) >= count:
+        found.append(tuple(part.numpy() for part in inputs.tensors(batch[0])))
+        if sum(len(parts[0]) for parts in found) >= count:
             break
-    return np.concatenate(found)[:count]
+    return tuple(np.concatenate(parts)[:count] for parts in zip(*found, strict=True))
+
+
+def _answers(teacher: Any, classes: int, inputs: ModelInputs) -> Callable[[Any], tf.Tensor]:
+    """What asks a teacher inside a TensorFlow step; only a Keras one takes several inputs."""
+    if len(inputs.names) > 1 and not isinstance(teacher, keras.Model):
+        raise InvalidInputError(
+            "A teacher of a model with several inputs must be a Keras model or the probabilities "
+            f"of all rows. Received: {type(teacher).__name__}. Pass its probabilities."
+        )
+    return teacher_function(teacher, classes)
 
 
 def _normalised(
-    stream: tf.data.Dataset, teacher: Any, classes: int
+    stream: tf.data.Dataset, teacher: Any, classes: int, inputs: ModelInputs
 ) -> tuple[tf.data.Dataset, bool]:
     spec = stream.element_spec
     if not (isinstance(spec, tuple) and len(spec) >= 2):
@@ -225,15 +280,17 @@ def _normalised(
                 "Probabilities of all rows go with arrays. Received: a stream. Put them into it as "
                 "{'label': ..., 'teacher_logits': ...}, or pass a callable."
             )
-        ask = teacher_function(teacher, classes)
+        ask = _answers(teacher, classes, inputs)
 
-    def normal(x: tf.Tensor, y: Any, *_: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def normal(x: Any, y: Any, *_: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        parts = inputs.tensors(x)
+        x = inputs.packed(parts)
         label = y["label"] if isinstance(y, dict) else y
         soft = label.shape.rank == 2 and label.shape[-1] == classes
         label = tf.cast(label, tf.float32) if soft else tf.reshape(tf.cast(label, tf.int32), [-1])
         if rides_along:
             return x, label, tf.cast(y["teacher_logits"], tf.float32)
-        logits = ask(x) if ask is not None else tf.zeros([tf.shape(x)[0], 1])
+        logits = ask(x) if ask is not None else tf.zeros([tf.shape(parts[0])[0], 1])
         return x, label, logits
 
     endless = without_autotuner(stream.map(normal).repeat()).prefetch(READ_AHEAD)

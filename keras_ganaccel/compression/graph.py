@@ -180,6 +180,12 @@ def _functional(model: Any) -> Any:
     return model
 
 
+def _is_scaled_sum(operation: Any) -> bool:
+    """Recognises Keras' own layer for the residuals of its InceptionResNetV2."""
+    kind = type(operation)
+    return kind.__name__ == "CustomScaleLayer" and kind.__module__.startswith("keras.")
+
+
 @dataclass
 class _Flattener:
     """Collects the steps of a model and of the models inside it."""
@@ -187,6 +193,7 @@ class _Flattener:
     steps: list[Step] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    expanded: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     count: int = 0
 
     def new_tensor(self, tensor: Any) -> Tensor:
@@ -227,8 +234,28 @@ class _Flattener:
         if kwargs.get("training") or not getattr(operation, "_call_has_training_arg", False):
             kwargs.pop("training", None)
         outputs = tuple(self.new_tensor(tensor) for tensor in node.outputs)
+        if _is_scaled_sum(operation):
+            self._scaled_sum(operation, args[0], outputs, path)
+            return list(outputs)
         self.steps.append(Step(operation, self._name(operation, path), args, kwargs, outputs))
         return list(outputs)
+
+    def _scaled_sum(
+        self, operation: Any, pair: Any, outputs: tuple[Tensor, ...], path: tuple[str, ...]
+    ) -> None:
+        """Puts the two layers in the place of ``x[0] + scale * x[1]`` that compute it."""
+        plain, scaled = pair
+        if id(operation) not in self.expanded:
+            rescaling = keras.layers.Rescaling(operation.scale, name=f"{operation.name}_scale")
+            add = keras.layers.Add(name=operation.name)
+            rescaling.build(scaled.shape)
+            add.build([plain.shape, scaled.shape])
+            self.expanded[id(operation)] = rescaling, add
+        rescaling, add = self.expanded[id(operation)]
+        self.count += 1
+        between = Tensor(self.count, scaled.shape, scaled.dtype)
+        self.steps.append(Step(rescaling, self._name(rescaling, path), (scaled,), {}, (between,)))
+        self.steps.append(Step(add, self._name(add, path), ([plain, between],), {}, outputs))
 
     def _name(self, operation: Any, path: tuple[str, ...]) -> str:
         """The operation's own name, or with those of the models around it where that is taken."""

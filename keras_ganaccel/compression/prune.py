@@ -106,7 +106,7 @@ def prune(
     schedule: str = "polynomial",
     steps: int = 600,
     learning_rate: float = 1e-3,
-    samples: np.ndarray | None = None,
+    samples: Any = None,
     on_progress: Progress | None = None,
 ) -> keras.Model:
     """Prunes by magnitude while fine-tuning, with TF-MOT (Zhu and Gupta, arXiv 1710.01878).

@@ -18,6 +18,7 @@ from keras_ganaccel.compression.prepare import Prepared, prepare, restore
 from keras_ganaccel.compression.preserve import Preserved
 from keras_ganaccel.compression.quantizers import Rule, quantized, rule_for
 from keras_ganaccel.compression.tfmot import rewrapped
+from keras_ganaccel.data.inputs import ModelInputs
 
 _CALIBRATION_BATCH = 64
 
@@ -58,7 +59,7 @@ def quantization_rules(twin: Any) -> dict[str, Rule]:
     Returns:
         The rules by layer name.
     """
-    rules = {layer.name: rule_for(layer) for layer in twin.layers}
+    rules = {layer.name: _own_rule(layer) for layer in twin.layers}
     ranged = {name for name, rule in rules.items() if rule.output}
     for layer in twin.layers:
         if isinstance(layer, tf_keras.layers.Concatenate):
@@ -74,6 +75,14 @@ def quantization_rules(twin: Any) -> dict[str, Rule]:
     return {name: replace(rule, output=name in ranged) for name, rule in rules.items()}
 
 
+def _own_rule(layer: Any) -> Rule:
+    """The rule of a layer by itself; whole numbers, such as what is looked up, have no range."""
+    rule = rule_for(layer)
+    if all(tensor.dtype.is_floating for tensor in _outputs(layer)):
+        return rule
+    return Rule(reason=rule.reason)
+
+
 def _readers(layer: Any) -> list[Any]:
     return [node.outbound_layer for node in layer._outbound_nodes]
 
@@ -81,7 +90,7 @@ def _readers(layer: Any) -> list[Any]:
 def quantize(
     model: keras.Model,
     tuner: FineTuner,
-    calibration: np.ndarray,
+    calibration: Any,
     *,
     preserve: Callable[[Prepared], Preserved] | None = None,
     steps: int = 600,
@@ -96,7 +105,7 @@ def quantize(
     Args:
         model: A built Keras 3 model in float32. It is not changed.
         tuner: Data and loss.
-        calibration: Training samples, float32, in the model's range.
+        calibration: Training samples in the model's range: an array, or one for each input.
         preserve: Makes from the prepared model what must not change, such as zeros.
         steps: Optimiser steps; 0 only calibrates.
         learning_rate: Adam's first one.
@@ -105,6 +114,7 @@ def quantize(
     Returns:
         The trained model in its three forms.
     """
+    calibration = ModelInputs.of(model).arrays(calibration)
     prepared = prepare(model)
     twin = to_tf_keras(prepared.model, samples=calibration)
     rules = quantization_rules(twin)
@@ -133,33 +143,47 @@ def quantize(
 
 
 def output_ranges(
-    twin: Any, names: Sequence[str], calibration: np.ndarray
+    twin: Any, names: Sequence[str], calibration: Sequence[np.ndarray]
 ) -> dict[str, tuple[float, float]]:
     """Measures the ranges of layers' outputs in float32.
 
     Args:
         twin: The tf_keras model.
         names: The layers.
-        calibration: Samples, float32.
+        calibration: An array of samples for each input.
 
     Returns:
         For each layer the mean over batches of the smallest and of the largest value, stretched to
         contain zero.
     """
-    outputs = [twin.get_layer(name).output for name in names]
+    outputs = {name: _outputs(twin.get_layer(name)) for name in names}
     probe = tf_keras.Model(twin.inputs, outputs)
 
-    def measure(x: np.ndarray) -> tf.Tensor:
-        values = tf.nest.flatten(probe(x, training=False))
-        return tf.stack([[tf.reduce_min(v), tf.reduce_max(v)] for v in values])
+    def measure(x: list[np.ndarray]) -> tf.Tensor:
+        values = probe(x, training=False)
+        return tf.stack(
+            [
+                [
+                    tf.reduce_min([tf.reduce_min(value) for value in values[name]]),
+                    tf.reduce_max([tf.reduce_max(value) for value in values[name]]),
+                ]
+                for name in names
+            ]
+        )
 
-    starts = range(0, len(calibration), _CALIBRATION_BATCH)
-    found = [measure(calibration[i : i + _CALIBRATION_BATCH]) for i in starts]
+    starts = range(0, len(calibration[0]), _CALIBRATION_BATCH)
+    found = [measure([each[i : i + _CALIBRATION_BATCH] for each in calibration]) for i in starts]
     low, high = np.mean(found, axis=0).T
     return {
         name: (min(float(a), 0.0), max(float(b), 0.0))
         for name, a, b in zip(names, low, high, strict=True)
     }
+
+
+def _outputs(layer: Any) -> list[Any]:
+    """The tensors that a layer puts out, of all its calls."""
+    nodes = range(len(layer.inbound_nodes))
+    return tf.nest.flatten([layer.get_output_at(number) for number in nodes])
 
 
 def _set_ranges(wrappers: Sequence[Any], ranges: dict[str, tuple[float, float]]) -> None:

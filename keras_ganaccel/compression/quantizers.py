@@ -78,7 +78,8 @@ def rule_for(layer: Any) -> Rule:
     operation = getattr(layer, "operation_name", None)
     if operation in _OPERATIONS:
         return Rule(output=True)
-    return Rule(reason=f"{operation or kind.__name__} has no quantization rule")
+    name = operation or getattr(layer, "hosted_name", kind.__name__)
+    return Rule(reason=f"{name} has no quantization rule")
 
 
 @functools.cache

@@ -28,7 +28,7 @@ def structured_prune(
     channel_multiple: int = 8,
     steps: int = 600,
     learning_rate: float = 1e-3,
-    samples: np.ndarray | None = None,
+    samples: Any = None,
     on_progress: Progress | None = None,
 ) -> keras.Model:
     """Removes the channels that matter least and fine-tunes what is left.

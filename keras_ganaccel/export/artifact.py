@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.export.agreement import check_width, overridden
@@ -83,7 +84,31 @@ class Artifact:
         """
         return self.runner.run(*self.fed(x))
 
-    def probabilities(self, x: np.ndarray) -> np.ndarray:
+    def samples(self, x: Any) -> tuple[np.ndarray, ...]:
+        """Brings samples into one form: an array for each input, in the file's order.
+
+        Args:
+            x: One array ``(n, ...)``; for several inputs a list, tuple or dict by their names.
+
+        Returns:
+            Arrays of equal length: float32, or whole numbers where the file looks them up.
+
+        Raises:
+            InvalidInputError: They do not fit the file.
+        """
+        return ModelInputs(
+            names=tuple(facts.name for facts in self.inputs),
+            shapes=tuple(
+                tuple(None if size == -1 else size for size in facts.shape[1:])
+                for facts in self.inputs
+            ),
+            dtypes=tuple(
+                "float32" if self.metadata.raw_input or facts.scales else facts.dtype
+                for facts in self.inputs
+            ),
+        ).arrays(x)
+
+    def probabilities(self, x: np.ndarray | tuple[np.ndarray, ...]) -> np.ndarray:
         """Computes class probabilities, float32 ``(n, k)``; `x` as for `outputs`."""
         outputs = self.outputs(x)
         return probabilities(outputs, self.kind_of(outputs))

@@ -18,13 +18,14 @@ from keras_ganaccel.export.artifact import Artifact, open_artifact
 _LOGGER = logging.getLogger(__name__)
 
 
-def predict(artifact: str | os.PathLike[str], x: np.ndarray, *, threads: int = 1) -> np.ndarray:
+def predict(artifact: str | os.PathLike[str], x: Any, *, threads: int = 1) -> np.ndarray:
     """Computes class probabilities by running an artefact.
 
     Args:
         artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
         x: Samples as the Keras model takes them, float32 ``(n, ...)``, in [0, 1] by default; also
-            for files that have the preprocessing inside.
+            for files that have the preprocessing inside. Whole numbers where the model looks them
+            up; for several inputs a list, tuple or dict of arrays.
         threads: How many threads a TFLite file computes with.
 
     Returns:
@@ -33,7 +34,8 @@ def predict(artifact: str | os.PathLike[str], x: np.ndarray, *, threads: int = 1
     Raises:
         InvalidInputError: If the artefact is no classifier's, or `x` does not fit it.
     """
-    return open_artifact(artifact, threads=threads).probabilities(np.asarray(x, np.float32))
+    opened = open_artifact(artifact, threads=threads)
+    return opened.probabilities(opened.samples(x))
 
 
 def predict_files(

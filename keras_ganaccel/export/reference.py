@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.scores import probabilities
 from keras_ganaccel.metrics.proportions import PairedDifference, paired_difference
@@ -39,12 +40,12 @@ class Comparison:
     paired: PairedDifference | None = None
 
 
-def reference_of(reference: Any, x: np.ndarray, length: int) -> Reference | None:
+def reference_of(reference: Any, x: Any, length: int) -> Reference | None:
     """Brings the accepted forms of a reference into one.
 
     Args:
         reference: None, a Keras model, probabilities ``(n, k)`` or labels ``(n,)``.
-        x: The samples that a model is asked about.
+        x: The samples that a model is asked about: an array, or a tuple with one for each input.
         length: n.
 
     Raises:
@@ -101,11 +102,11 @@ def compare(
     )
 
 
-def _model_answers(model: Any, x: np.ndarray) -> Reference:
+def _model_answers(model: Any, x: Any) -> Reference:
     from keras_ganaccel.export.keras_runner import keras_runner
 
     runner = keras_runner(model)
-    outputs = runner.run(x)
+    outputs = runner.run(*ModelInputs.of(model).arrays(x))
     assert runner.metadata is not None
     kind = runner.metadata.output
     chances = probabilities(outputs, kind)

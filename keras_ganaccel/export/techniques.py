@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 from keras_ganaccel.compression.compress import Compressed
 from keras_ganaccel.compression.compress import compress as compress_with
 from keras_ganaccel.compression.finetune import first_samples
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
 from keras_ganaccel.export.inspect import inspect_tflite
@@ -102,7 +103,7 @@ def compress(
     data: Any,
     *,
     technique: str = "pqat",
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: tuple[Any, np.ndarray] | None = None,
     max_accuracy_drop: float = 0.005,
     target: str = "size",
     folder: str | os.PathLike[str] | None = None,
@@ -159,7 +160,7 @@ def weigh_techniques(
     model: keras.Model,
     data: Any,
     *,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: tuple[Any, np.ndarray] | None = None,
     max_accuracy_drop: float = 0.005,
     target: str = "size",
     folder: str | os.PathLike[str] | None = None,
@@ -180,7 +181,7 @@ def weigh_techniques(
             "A dry run is of one technique. Received: technique='auto'. Name one, such as 'pqat'."
         )
     options = {"seed": 0, **options}
-    data, validation, options = _held_out(data, validation, options)
+    data, validation, options = _held_out(model, data, validation, options)
     with tempfile.TemporaryDirectory() as place:
         files = _Files(model, data, validation, Path(place), folder, spec, input_range)
         baseline = _figures(files.float32, files.float32)
@@ -225,7 +226,7 @@ class _Files:
 
     model: keras.Model
     data: Any
-    validation: tuple[np.ndarray, np.ndarray]
+    validation: tuple[Any, np.ndarray]
     place: Path
     folder: str | os.PathLike[str] | None
     spec: DataSpec | None
@@ -242,7 +243,9 @@ class _Files:
             compressed,
             path,
             "int8",
-            representative_dataset=first_samples(self.data, _CALIBRATION_SAMPLES),
+            representative_dataset=first_samples(
+                self.data, _CALIBRATION_SAMPLES, ModelInputs.of(self.model)
+            ),
             spec=self.spec,
             input_range=self.input_range,
         )
@@ -259,8 +262,8 @@ class _Files:
 
 
 def _held_out(
-    data: Any, validation: Any, options: dict[str, Any]
-) -> tuple[Any, tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    model: keras.Model, data: Any, validation: Any, options: dict[str, Any]
+) -> tuple[Any, tuple[Any, np.ndarray], dict[str, Any]]:
     """Takes a part of the training data away where no validation data are given."""
     if validation is not None:
         return data, validation, options
@@ -269,14 +272,16 @@ def _held_out(
             '`technique="auto"` measures on samples that are not trained on. Received: '
             f"{type(data).__name__} without `validation`. Pass validation=(x, y)."
         )
-    x, y = np.asarray(data[0]), np.asarray(data[1])
+    inputs, y = ModelInputs.of(model), np.asarray(data[1])
+    x = inputs.arrays(data[0])
     labels = y if y.ndim == 1 else y.argmax(axis=1)
     rest, held = train_test_split(
         np.arange(len(y)), test_size=_HELD_OUT, stratify=labels, random_state=options["seed"]
     )
     if isinstance(options.get("teacher"), np.ndarray):
         options = {**options, "teacher": options["teacher"][rest]}
-    return (x[rest], y[rest]), (x[held], labels[held]), options
+    kept, shown = (tuple(array[rows] for array in x) for rows in (rest, held))
+    return (kept, y[rest]), (shown, labels[held]), options
 
 
 def _too_few(rows: int, max_accuracy_drop: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from keras_ganaccel.compression.prepare import in_float32
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 from keras_ganaccel.export import flatbuffer, naming
@@ -65,8 +67,8 @@ def export_tflite(
             float in and out), ``"int8"`` (full: int8 in and out) or ``"int16x8"`` (int16
             activations in and out, int8 weights).
         representative_dataset: For ``"int8"`` and ``"int16x8"``: samples as the model takes them
-            (float32 in `input_range`), ``(n, ...)``, or an iterable of samples; from the training
-            split, never from test data. See `calibration_rows` for models with several inputs.
+            (float32 in `input_range`), ``(n, ...)``; for several inputs a list, tuple or dict of
+            such arrays; or an iterable of samples. From the training split, never from test data.
         spec: The description of the data; gives class names and value range to the metadata.
         class_names: Names of the classes, if there is no `spec`.
         output: What the output means: ``"logits"``, ``"softmax"``, ``"binary_logit"``,
@@ -104,7 +106,7 @@ def export_tflite(
         serving = serving if integer else with_raw_input(serving, metadata)
     rows = None
     if integer and not _is_quantization_aware(model):
-        rows = _calibration(representative_dataset, serving, metadata)
+        rows = _calibration(representative_dataset, model, serving, metadata)
     with native_stderr_to_log():
         converter = _converter(serving, quantization, rows, _is_quantization_aware(model))
         if integer:
@@ -170,10 +172,14 @@ def _serving_of(
     return serving
 
 
-def _calibration(samples: Any, serving: Serving, metadata: ArtifactMetadata) -> Any:
+def _calibration(samples: Any, model: Any, serving: Serving, metadata: ArtifactMetadata) -> Any:
     """Returns calibration rows; those of a classifier span the whole input range."""
+    if isinstance(samples, Mapping):
+        plain = model if isinstance(model, keras.Model) else model.keras_model
+        samples = ModelInputs.of(plain).arrays(samples)
     rows = calibration_rows(samples, serving.inputs)
-    if metadata.output != "samples" and len(serving.inputs) == 1:
+    is_image = len(serving.inputs) == 1 and serving.inputs[0].dtype.is_floating
+    if metadata.output != "samples" and is_image:
         pin_range(rows, *metadata.input_range)
     return rows
 

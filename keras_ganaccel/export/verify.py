@@ -170,10 +170,10 @@ class Verification:
 
 def verify(
     artifact: str | os.PathLike[str] | Artifact,
-    data: LabelledData | tuple[np.ndarray, np.ndarray],
+    data: LabelledData | tuple[Any, np.ndarray],
     *,
     reference: Any = None,
-    reference_x: np.ndarray | None = None,
+    reference_x: Any = None,
     spec: DataSpec | None = None,
     input_range: tuple[float, float] | None = None,
     value_range: tuple[float, float] | None = None,
@@ -199,9 +199,9 @@ def verify(
         artifact: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel; or one that
             `open_artifact` has opened.
         data: The data, whose test split is measured on, in the range that the artefact takes. Or
-            samples and labels: ``x`` float32 ``(n, height, width, channels)`` as the Keras model
-            takes them, ``y`` integers ``(n,)``. Files with the preprocessing inside are fed the
-            raw values of `x`.
+            samples and labels: ``x`` float32 ``(n, ...)`` as the Keras model takes them, whole
+            numbers where it looks them up, for several inputs a list, tuple or dict of arrays;
+            ``y`` integers ``(n,)``. Files with the preprocessing inside are fed the raw values.
         reference: What to compare with: a Keras model, its probabilities ``(n, k)``, or
             predicted labels ``(n,)``.
         reference_x: Samples for a reference that takes others.
@@ -254,7 +254,7 @@ def verify(
     chances = probabilities(outputs, kind)
     agreed += check_classes(
         opened.path.name,
-        int(np.prod(x.shape[1:])),
+        sum(int(np.prod(array.shape[1:])) for array in x),
         chances.shape[1],
         bool(opened.metadata.class_names) and opened.stated,
         y,
@@ -318,10 +318,10 @@ def _overrides(
 
 def _samples(
     opened: Artifact,
-    data: LabelledData | tuple[np.ndarray, np.ndarray],
+    data: LabelledData | tuple[Any, np.ndarray],
     spec: DataSpec | None,
     value_range: tuple[float, float] | None,
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, tuple[str, ...]]:
     """Returns samples as the model takes them, labels, and in what they differ from the file."""
     name, metadata = opened.path.name, opened.metadata
     check_names(name, metadata, spec)
@@ -333,12 +333,12 @@ def _samples(
             data = replace(data, spec=replace(data.spec, value_range=metadata.value_range))
         unit, labels = data.arrays("test")
         low, high = (np.float32(end) for end in metadata.input_range)
-        return low + (high - low) * unit, labels, notes
-    x, y = np.asarray(data[0], np.float32), np.asarray(data[1])
-    if len(x) != len(y) or y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        return (low + (high - low) * unit,), labels, notes
+    x, y = opened.samples(data[0]), np.asarray(data[1])
+    if y.shape != (len(x[0]),) or not np.issubdtype(y.dtype, np.integer):
         raise InvalidInputError(
             "`data` must be samples and as many integer labels. "
-            f"Received: {x.shape} and {y.dtype} {y.shape}. Give (x, y)."
+            f"Received: {len(x[0])} samples and {y.dtype} {y.shape}. Give (x, y)."
         )
     if spec is None and says_of_data(metadata):
         notes += (f"the samples were given without a spec: that {name} takes raw values in "
@@ -348,7 +348,7 @@ def _samples(
 
 def _latencies(
     opened: Artifact,
-    x: np.ndarray,
+    x: tuple[np.ndarray, ...],
     rivals: Sequence[str | os.PathLike[str]],
     threads: int,
     repeats: int,
@@ -360,7 +360,7 @@ def _latencies(
     names = [_OWN, *(os.fspath(rival) for rival in rivals)]
     others = (open_artifact(rival, threads=threads, overrides=overrides) for rival in rivals)
     for name, artifact in zip(names, (opened, *others), strict=True):
-        artifact.runner.warm(*artifact.fed(x[:1]))
+        artifact.runner.warm(*artifact.fed(tuple(array[:1] for array in x)))
         calls[name] = artifact.runner.invoke
     return measure_latency(calls, repeats=repeats, threads=opened.runner.threads)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -11,21 +12,24 @@ import numpy as np
 import tf_keras
 
 from keras_ganaccel.compression.bridge.equivalence import Certificate, certify
+from keras_ganaccel.compression.bridge.hosted import carried_over
 from keras_ganaccel.compression.bridge.operations import tensors_among, translate_operation
-from keras_ganaccel.compression.bridge.registry import UncarriedLayerError, find_translator
+from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
 from keras_ganaccel.compression.bridge.weights import copy_weights, weight_pairs
 from keras_ganaccel.compression.graph import Graph, Step, Tensor, copy_state, flatten, replay
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
 from keras_ganaccel.seeds import derive_seed
 
 _LOGGER = logging.getLogger(__name__)
 _OPEN_SIZE = {4: 32, 5: 16}
+_PROOF_SAMPLES = 8
 
 
 def to_tf_keras(
     model: keras.Model,
     *,
-    samples: np.ndarray | None = None,
+    samples: Any = None,
     seed: int = 0,
 ) -> Any:
     """Rebuilds a Keras 3 model as a tf_keras one and proves that the two compute the same.
@@ -39,7 +43,7 @@ def to_tf_keras(
         model: A built Functional or Sequential model that computes in float32; it may be nested
             and have several inputs and outputs.
         samples: Real inputs to prove the equality on besides random ones, such as images of shape
-            ``(n, height, width, channels)``; only for models with one input.
+            ``(n, height, width, channels)``; for several inputs a list of arrays.
         seed: Of the random inputs.
 
     Returns:
@@ -189,7 +193,7 @@ def _translated(step: Step) -> Any:
     """The unbuilt tf_keras layer for a step, under the step's name."""
     if not step.is_layer:
         return translate_operation(step)
-    layer = find_translator(step.operation, step.name).translate(step.operation)
+    layer = carried_over(step.operation, step.name)
     layer._name = step.name
     layer.trainable = step.operation.trainable
     return layer
@@ -203,6 +207,10 @@ def _caller(step: Step) -> Callable[[Any, tuple, dict, bool | None], Any]:
         if not step.is_layer:
             return layer(tensors_among(step, args, kwargs))
         kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "training"}
+        if not args:
+            # tf_keras wants the first argument by place.
+            first = next(iter(inspect.signature(step.operation.call).parameters))
+            args = (kwargs.pop(first),)
         if takes_training and training is not None:
             kwargs["training"] = training
         return layer(*args, **kwargs)
@@ -210,19 +218,13 @@ def _caller(step: Step) -> Callable[[Any, tuple, dict, bool | None], Any]:
     return call
 
 
-def _batches(
-    model: keras.Model, graph: Graph, samples: np.ndarray | None, seed: int
-) -> list[list[np.ndarray]]:
+def _batches(model: keras.Model, graph: Graph, samples: Any, seed: int) -> list[list[np.ndarray]]:
     """A batch of random inputs, and one of the given ones."""
     generator = np.random.default_rng(derive_seed(seed, "bridge"))
     batches = [[_random_input(tensor, generator) for _, tensor in graph.inputs]]
     if samples is not None:
-        if len(graph.inputs) != 1:
-            raise InvalidInputError(
-                f"`samples` are for models with one input. Received: a model with "
-                f"{len(graph.inputs)}. Leave `samples` out."
-            )
-        batches.append([np.asarray(samples[:8]).astype(graph.inputs[0][1].dtype)])
+        arrays = ModelInputs.of(model).arrays(samples)
+        batches.append([array[:_PROOF_SAMPLES] for array in arrays])
     return batches
 
 

@@ -14,13 +14,21 @@ import keras
 from keras_ganaccel.compression.bridge.registry import refusals, translators
 from keras_ganaccel.files import atomic_open
 
+HOSTED = "runs as it is, in float32"
 _HEAD = """# What the bridge carries over
 
 Made by `python -m keras_ganaccel.compression.bridge.coverage docs/bridge_coverage.md`; a test fails
 when it is out of date. Every translation is proved on each model before it is used: the two layers
-get identical inputs in inference and in training mode. Settings that tf_keras does not have are
-refused by name. Operations (`x + y`, `keras.ops.*`) all run: as the tf_keras layer that computes
-the same where there is one, else as they are. `bridge.register_translator` adds your own layers.
+get identical inputs in inference and in training mode.
+
+A layer that tf_keras does not have, one with a setting that it does not have, and one that you
+wrote yourself run inside the tf_keras model as they are: they train with it and come back, nothing
+in them is pruned or clustered, and quantization-aware training leaves them in float32. A class of
+your own must be one that Keras can copy: its `get_config` returns the arguments of its constructor.
+`bridge.register_translator` gives it a tf_keras counterpart. Layers with a kernel to prune or
+quantize are never carried over this way: a setting that tf_keras does not have is refused by name.
+Operations (`x + y`, `keras.ops.*`) all run: as the tf_keras layer that computes the same where
+there is one, else as they are.
 
 | keras.layers | carried over | remark |
 | --- | --- | --- |
@@ -50,8 +58,10 @@ def coverage() -> list[tuple[str, bool, str]]:
             rows.append((name, True, ""))
         elif layer_class in known:
             rows.append((name, True, known[layer_class].note))
+        elif name in refused:
+            rows.append((name, False, refused[name]))
         else:
-            rows.append((name, False, refused.get(name, "tf_keras has no layer of this class")))
+            rows.append((name, True, HOSTED))
     return rows
 
 

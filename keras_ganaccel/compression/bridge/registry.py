@@ -23,14 +23,19 @@ class Translator:
     Args:
         translate: Makes the unbuilt tf_keras layer from the Keras 3 one.
         attributes: Names of weight attributes that differ: Keras 3 name to tf_keras name.
-        random: Whether the layer draws random numbers while training.
+        random: Whether the layer draws random numbers while training, or a function of the layer
+            that tells.
         note: What is worth knowing about the translation, for the coverage table.
     """
 
     translate: Translate
     attributes: Mapping[str, str]
-    random: bool = False
+    random: bool | Callable[[Any], bool] = False
     note: str = ""
+
+    def draws(self, layer: keras.layers.Layer) -> bool:
+        """Whether this layer, with its settings, draws random numbers while training."""
+        return self.random(layer) if callable(self.random) else self.random
 
 
 _TRANSLATORS: dict[type, Translator] = {}
@@ -42,7 +47,7 @@ def register_translator(
     translate: Translate,
     *,
     attributes: Mapping[str, str] | None = None,
-    random: bool = False,
+    random: bool | Callable[[Any], bool] = False,
     note: str = "",
 ) -> None:
     """Teaches the bridge to carry a layer class over to tf_keras.
@@ -109,15 +114,20 @@ class UncarriedLayerError(UnsupportedLayerError):
         self.name, self.kind, self.reason = name, kind, reason
 
 
+def is_refused(layer_class: type) -> bool:
+    """Whether a class of Keras' own is refused for a reason; what users write never is."""
+    return layer_class.__name__ in _REFUSALS and layer_class.__module__.startswith("keras.")
+
+
 def find_translator(layer: keras.layers.Layer, name: str) -> Translator:
-    """Returns the translator of a layer.
+    """Returns the registered translator of a layer.
 
     Args:
         layer: The Keras 3 layer.
         name: Its name in the flattened graph, for the error.
 
     Raises:
-        UnsupportedLayerError: There is none; the message has the name and the reason.
+        UncarriedLayerError: There is none; the message has the name and the reason.
     """
     found = _TRANSLATORS.get(type(layer))
     if found is not None:

@@ -24,17 +24,13 @@ _REFUSED = {
     "AugMix": "an augmentation belongs into the data pipeline",
     "CutMix": "an augmentation belongs into the data pipeline",
     "FlaxLayer": "it computes with JAX",
-    "GroupQueryAttention": "tf_keras has no such layer",
     "HashedCrossing": _TABLES,
     "Hashing": _TABLES,
     "IntegerLookup": _TABLES,
     "JaxLayer": "it computes with JAX",
-    "Lambda": "it holds Python code of yours, which cannot be proved or serialized",
+    "Lambda": "no copy can be made of the Python code in it; write a layer class",
     "Layer": "it is the base class",
     "Pipeline": "it hides its layers; call them one by one",
-    "RandomContrast": "Keras 3 clips to `value_range` and tf_keras does not",
-    "RandomCrop": "at inference the two resize differently; use CenterCrop or Resizing",
-    "SpectralNormalization": "the two iterate the singular vectors differently while training",
     "StringLookup": _TABLES,
     "TFSMLayer": "it holds a SavedModel whose layers cannot be seen",
     "TextVectorization": _TABLES,
@@ -51,7 +47,12 @@ def register_special() -> None:
         attributes=dict.fromkeys(("adapt_mean", "adapt_variance", "count"), CONSTANT),
         note="mean and variance become constants",
     )
-    register_translator(keras.layers.MultiHeadAttention, _attention)
+    register_translator(
+        keras.layers.MultiHeadAttention,
+        by_config(tf_keras.layers.MultiHeadAttention),
+        random=lambda layer: bool(layer.get_config()["dropout"]),
+        note="with dropout it draws its own random numbers while training",
+    )
     register_translator(keras.layers.TimeDistributed, _time_distributed)
     register_translator(keras.layers.Bidirectional, _bidirectional)
     register_translator(keras.layers.RNN, _rnn)
@@ -92,14 +93,6 @@ def _normalization(layer: Any) -> Any:
     shape = layer._mean_and_var_shape
     mean, variance = (np.broadcast_to(np.squeeze(x), shape) for x in (layer.mean, layer.variance))
     return tf_keras.layers.Normalization(axis=layer.axis, mean=mean, variance=variance)
-
-
-def _attention(layer: Any) -> Any:
-    require_float32(layer)
-    config = layer.get_config()
-    if config.get("dropout"):
-        raise unsupported(layer, "dropout inside the attention is drawn differently")
-    return by_config(tf_keras.layers.MultiHeadAttention)(layer)
 
 
 def _time_distributed(layer: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ganaccel.compression.bridge.hosted import HostedLayer
 from keras_ganaccel.compression.bridge.registry import CONSTANT, translators
 from keras_ganaccel.errors import EquivalenceError
 
@@ -34,6 +35,8 @@ def weight_pairs(
     Raises:
         EquivalenceError: A weight on either side has no partner, or one of another shape.
     """
+    if isinstance(counterpart, HostedLayer):
+        return counterpart.weight_pairs(layer, name)
     pairs = list(_pairs(layer, counterpart, name))
     constant = set(_constants(layer))
     wanted = {id(v) for v in layer.variables if not _is_seed(v)} - constant

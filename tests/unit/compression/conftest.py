@@ -7,6 +7,7 @@ from keras import layers as L  # noqa: N812
 from sklearn.datasets import load_digits
 
 from keras_ganaccel.compression.finetune import FineTuner, training_stream
+from keras_ganaccel.data.inputs import ModelInputs
 
 
 def small_cnn():
@@ -46,7 +47,10 @@ def trained(digits):
 
 @pytest.fixture
 def tuner(digits):
-    stream, distil = training_stream(digits[0], None, classes=10, batch_size=64, seed=0)
+    inputs = ModelInputs(("image",), ((8, 8, 1),), ("float32",))
+    stream, distil = training_stream(
+        digits[0], None, classes=10, batch_size=64, seed=0, inputs=inputs
+    )
     return FineTuner(stream, "logits", 10, distil)
 
 

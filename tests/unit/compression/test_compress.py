@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError, RunFailedError, UnsupportedLayerError
 
 pytestmark = pytest.mark.train
@@ -111,14 +112,16 @@ def streams():
 @pytest.mark.parametrize("form", streams())
 def test_every_form_of_data_becomes_one(form):
     data, teacher, distils = streams()[form]
-    stream, distil = training_stream(data, teacher, classes=3, batch_size=2, seed=0)
+    inputs = ModelInputs(("image",), ((8, 8, 1),), ("float32",))
+    stream, distil = training_stream(data, teacher, classes=3, batch_size=2, seed=0, inputs=inputs)
     assert distil is distils
     batches = list(stream.take(5).as_numpy_iterator())  # more than an epoch
     x, label, logits = batches[0]
     assert x.shape == (2, 8, 8, 1)
     assert label.shape == ((2, 3) if form == "soft labels" else (2,))
     assert logits.shape == (2, 3 if distil else 1)
-    assert first_samples(data, 3).shape == (3, 8, 8, 1)
+    (first,) = first_samples(data, 3, inputs)
+    assert first.shape == (3, 8, 8, 1)
 
 
 def test_loss_against_numpy():
