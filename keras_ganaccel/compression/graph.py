@@ -6,6 +6,7 @@ them replays this list and only decides what is put in the place of each operati
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,6 +181,16 @@ def _functional(model: Any) -> Any:
     return model
 
 
+def _infers_by_default(operation: Any) -> bool:
+    """Recognises a layer outside Keras whose `call` has ``training=False`` as a default."""
+    parameter = inspect.signature(operation.call).parameters.get("training")
+    return (
+        parameter is not None
+        and parameter.default is False
+        and not type(operation).__module__.startswith("keras.")
+    )
+
+
 def _is_scaled_sum(operation: Any) -> bool:
     """Recognises Keras' own layer for the residuals of its InceptionResNetV2."""
     kind = type(operation)
@@ -217,12 +228,14 @@ class _Flattener:
                 kwargs = keras.tree.map_structure(lookup, node.arguments.kwargs)
                 if training is not None:
                     kwargs["training"] = training
-                outputs = self._call(node, args, kwargs, path)
+                outputs = self._call(node, args, kwargs, path, training)
                 for tensor, ref in zip(node.outputs, outputs, strict=True):
                     known[id(tensor)] = ref
         return keras.tree.map_structure(lookup, model._outputs_struct)
 
-    def _call(self, node: Any, args: tuple, kwargs: dict, path: tuple[str, ...]) -> list[Tensor]:
+    def _call(
+        self, node: Any, args: tuple, kwargs: dict, path: tuple[str, ...], forced: bool | None
+    ) -> list[Tensor]:
         operation = node.operation
         if isinstance(operation, keras.Model):
             leaves = keras.tree.flatten((args, kwargs))
@@ -230,8 +243,13 @@ class _Flattener:
             inner = _functional(operation)
             outputs = self.walk(inner, inputs, (*path, operation.name), kwargs.get("training"))
             return keras.tree.flatten(outputs)
-        # Some layers have `training=True` as a default; only False is somebody's decision.
-        if kwargs.get("training") or not getattr(operation, "_call_has_training_arg", False):
+        # Some layers have `training=True` as a default; only False is somebody's decision, unless
+        # a layer that somebody wrote has it as a default.
+        if (
+            kwargs.get("training")
+            or not getattr(operation, "_call_has_training_arg", False)
+            or (forced is None and _infers_by_default(operation))
+        ):
             kwargs.pop("training", None)
         outputs = tuple(self.new_tensor(tensor) for tensor in node.outputs)
         if _is_scaled_sum(operation):

@@ -12,7 +12,7 @@ import numpy as np
 import tf_keras
 
 from keras_ganaccel.compression.bridge.equivalence import Certificate, certify
-from keras_ganaccel.compression.bridge.hosted import carried_over
+from keras_ganaccel.compression.bridge.hosted import HostedLayer, carried_over
 from keras_ganaccel.compression.bridge.operations import tensors_among, translate_operation
 from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
 from keras_ganaccel.compression.bridge.weights import copy_weights, weight_pairs
@@ -207,10 +207,12 @@ def _caller(step: Step) -> Callable[[Any, tuple, dict, bool | None], Any]:
         if not step.is_layer:
             return layer(tensors_among(step, args, kwargs))
         kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "training"}
+        # tf_keras wants the first argument by place; a hosted layer takes all others by name.
+        names = list(inspect.signature(step.operation.call).parameters)
         if not args:
-            # tf_keras wants the first argument by place.
-            first = next(iter(inspect.signature(step.operation.call).parameters))
-            args = (kwargs.pop(first),)
+            args = (kwargs.pop(names[0]),)
+        if isinstance(layer, HostedLayer):
+            args, kwargs = args[:1], {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
         if takes_training and training is not None:
             kwargs["training"] = training
         return layer(*args, **kwargs)

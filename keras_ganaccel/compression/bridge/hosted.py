@@ -84,12 +84,12 @@ class HostedLayer(tf_keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Computes what the Keras 3 layer does, its losses and updated statistics included."""
-        return self._computed(inputs, *args, training=training, **kwargs)
+        return self._computed(inputs, training, **kwargs)
 
     @tf.autograph.experimental.do_not_convert  # as in Keras 3
-    def _computed(self, *args: Any, training: bool | None, **kwargs: Any) -> Any:
+    def _computed(self, inputs: Any, training: bool | None, **kwargs: Any) -> Any:
         layer = self._hosted.value
         owners = {**dict(self._owners(layer)), **self._states.value}
         if layer._call_has_training_arg and training is not None:
@@ -97,7 +97,7 @@ class HostedLayer(tf_keras.layers.Layer):
         outputs, updated, losses = layer.stateless_call(
             [tf.convert_to_tensor(owners[id(v)]) for v in layer.trainable_variables],
             [tf.convert_to_tensor(owners[id(v)]) for v in layer.non_trainable_variables],
-            *args,
+            inputs,
             return_losses=True,
             **kwargs,
         )
