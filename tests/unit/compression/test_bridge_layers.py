@@ -22,7 +22,6 @@ CASES = {
     "AveragePooling3D": (L.AveragePooling3D(2), VOLUME),
     "BatchNormalization": (L.BatchNormalization(momentum=0.8, epsilon=1e-2), IMAGE),
     "Bidirectional": (L.Bidirectional(L.LSTM(3, return_sequences=True)), SERIES),
-    "CategoryEncoding": (L.CategoryEncoding(4, output_mode="multi_hot"), ((5,), "int32")),
     "CenterCrop": (L.CenterCrop(4, 6), IMAGE),
     "Conv1D": (L.Conv1D(4, 3, padding="causal", dilation_rate=2), SERIES),
     "Conv1DTranspose": (L.Conv1DTranspose(4, 3, strides=2, padding="same"), SERIES),
@@ -241,6 +240,11 @@ class Counted(keras.layers.Layer):
 
 HOSTED = {
     "AdaptiveAveragePooling2D": (lambda: L.AdaptiveAveragePooling2D(2), IMAGE),
+    # The one of tf_keras counts with an operation that TFLite does not have.
+    "CategoryEncoding": (
+        lambda: L.CategoryEncoding(4, output_mode="multi_hot"),
+        ((5,), "int32"),
+    ),
     "Counted": (Counted, VECTOR),
     "LSTM with dropout": (lambda: L.LSTM(3, dropout=0.5), SERIES),
     "Patches": (lambda: Patches(4), IMAGE),
