@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel import onednn
+from keras_ganaccel.distribution import cpu_flags
+
 _REGISTER = keras.saving.register_keras_serializable(package="keras_ganaccel")
 
 
@@ -28,23 +31,47 @@ def class_rows(labels: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     return tf.matmul(one_hot, table)
 
 
+def has_grouped_kernels(dtype: str) -> bool:
+    """Tells whether TensorFlow has kernels here for grouped convolutions and their gradients.
+
+    On CPUs oneDNN alone has the gradients, and in bfloat16 only with AVX-512.
+
+    Args:
+        dtype: Name of the dtype that is computed in.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    return onednn.is_on() and (dtype == "float32" or "avx512f" in cpu_flags())
+
+
 @_REGISTER
 class DirectConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` without the detour through XLA that Keras takes for groups on CPUs.
 
-    That detour compiles every grouped convolution by itself and runs several times slower.
+    That detour compiles every grouped convolution by itself and runs several times slower. Where
+    there is no kernel for groups, they are convolved one by one.
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:  # noqa: D102
-        outputs = tf.nn.conv2d(
+        if self.groups == 1:
+            return self._convolve(inputs, kernel)
+        if not has_grouped_kernels(inputs.dtype.name):
+            parts = zip(
+                tf.split(inputs, self.groups, axis=-1),
+                tf.split(kernel, self.groups, axis=-1),
+                strict=True,
+            )
+            return tf.concat([self._convolve(*part) for part in parts], axis=-1)
+        outputs = self._convolve(inputs, kernel)
+        # An exported graph may run where oneDNN is off. There TensorFlow's graph optimizer would
+        # fuse the convolution with its bias and activation into a kernel that has no groups. This
+        # passes the values on, uncopied, and stands between them.
+        return tf.ensure_shape(outputs, outputs.shape)
+
+    def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(
             inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate
         )
-        if self.groups == 1:
-            return outputs
-        # TensorFlow's graph optimizer would fuse the convolution with its bias and activation into
-        # a kernel that has no groups where oneDNN is off. This passes the values on, uncopied, and
-        # stands between them.
-        return tf.ensure_shape(outputs, outputs.shape)
 
 
 @_REGISTER
