@@ -60,7 +60,7 @@ class KernelMachine:
             if gamma == "scale":
                 gamma = 1.0 / rows.shape[1]
             steps.append(Nystroem(gamma=gamma, n_components=_LANDMARKS, random_state=self.seed))
-            self._classifier = RidgeClassifier(solver="cholesky")
+            self._classifier = RidgeClassifier(solver="cholesky", copy_X=False)
         self._features = make_pipeline(*steps).fit(some)
         self._classifier.fit(self._transformed(rows), y)
         self.classes_: np.ndarray = self._classifier.classes_

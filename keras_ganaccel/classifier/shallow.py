@@ -21,6 +21,7 @@ _MOST_ROWS = {"svm": MOST_EXACT_ROWS, "extra_trees": 20_000}
 _ROWS_OF_A_TREE = 5_000
 # From so many rows on the margins are calibrated on one held-out part instead of three folds.
 _MANY_ROWS = 4_000
+_HELD_OUT, _CALIBRATED_ON = 2_000, 16_000
 
 
 class ShallowTeacher:
@@ -93,7 +94,12 @@ class ShallowTeacher:
         if len(x) < _MANY_ROWS:
             splitter: Any = StratifiedKFold(folds, shuffle=True, random_state=self.seed)
         else:
-            splitter = StratifiedShuffleSplit(1, test_size=_MANY_ROWS // 2, random_state=self.seed)
+            splitter = StratifiedShuffleSplit(
+                1,
+                train_size=min(len(x) - _HELD_OUT, _CALIBRATED_ON),
+                test_size=_HELD_OUT,
+                random_state=self.seed,
+            )
         for train, held_out in splitter.split(x, y):
             machine = self._fitted(x[train], y[train])
             margins = _margins(machine, _rows(x[held_out]))

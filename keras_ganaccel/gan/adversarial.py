@@ -7,12 +7,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.distribution import Trainer, global_batch_mean, global_batch_total
+from keras_ganaccel.distribution import (
+    Trainer,
+    global_batch_mean,
+    global_batch_total,
+    require,
+)
 from keras_ganaccel.gan import losses, minibatch
 from keras_ganaccel.gan.augment import adapt_strength, diff_augment, overfitting_signal
 from keras_ganaccel.gan.ema import average_decay, update_average
 from keras_ganaccel.gan.minibatch import Batch, Draws
 from keras_ganaccel.gan.options import GanOptions
+from keras_ganaccel.gan.ranges import UNSIGNED
 from keras_ganaccel.gan.regularization import weighted_penalties
 
 
@@ -67,7 +73,8 @@ class AdversarialTrainer(Trainer):
         Args:
             data: ``(images, labels)``, optionally with the samples' integer positions.
         """
-        batch = minibatch.unpack(data, self.samples_seen)
+        batch = minibatch.unpack(data, self.samples_seen, num_classes=self.options.num_classes)
+        self._check_first(batch)
         *parts, last = minibatch.deal(batch, self.options.discriminator_steps)
         for part in parts:
             draws = self._draw("discriminator", part)
@@ -94,7 +101,9 @@ class AdversarialTrainer(Trainer):
 
     def penalty_step(self, data: Any) -> None:
         """Updates the discriminator by the lazy penalties, on one replica, after its step."""
-        batch = minibatch.unpack(data, self.samples_seen, counted=True)
+        batch = minibatch.unpack(
+            data, self.samples_seen, counted=True, num_classes=self.options.num_classes
+        )
         part = minibatch.deal(batch, self.options.discriminator_steps)[-1]
         draws = self._draw("penalty", part)
         fake = self._generate(draws)
@@ -108,7 +117,7 @@ class AdversarialTrainer(Trainer):
         Args:
             data: As in `train_step`.
         """
-        batch = minibatch.unpack(data, self.samples_evaluated)
+        batch = minibatch.unpack(data, self.samples_evaluated, num_classes=self.options.num_classes)
         self.samples_evaluated.assign_add(batch.size)
         draws = self._draw("test", batch)
         fake = self.call([draws.latents, draws.classes])
@@ -128,6 +137,11 @@ class AdversarialTrainer(Trainer):
         if self.options.has_penalties:
             _, values = weighted_penalties(self.options, logits, batch, draws, fake)
             self._report(**values)
+
+    def _check_first(self, batch: Batch) -> None:
+        """Refuses a first batch without any value below 0: it was left in [0, 1]."""
+        signed = tf.reduce_any(batch.images < 0) | tf.reduce_all(batch.images == 0)
+        require((tf.convert_to_tensor(self.step) > 0) | signed, UNSIGNED)
 
     def _draw(self, purpose: str, batch: Batch) -> Draws:
         return minibatch.draw(

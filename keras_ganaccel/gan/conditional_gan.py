@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.classifier.targets import class_numbers
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.adversarial import AdversarialTrainer
 from keras_ganaccel.gan.ema import averaging_copy
 from keras_ganaccel.gan.losses import get_objective
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.gan.options import GanOptions, check_networks
+from keras_ganaccel.gan.ranges import check_signed
 from keras_ganaccel.gan.sampling import Sampler, check_labels
 
 
@@ -79,6 +82,10 @@ class ConditionalGAN(AdversarialTrainer):
         >>> gan.generate([0, 1, 1]).shape
         (3, 8, 8, 1)
     """
+
+    directions: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("kid", "kid_stderr", "generator_loss", "discriminator_loss"), "min"
+    )
 
     def __init__(
         self,
@@ -180,7 +187,8 @@ class ConditionalGAN(AdversarialTrainer):
         beta_2: float = 0.99,
         steps_per_execution: int = 1,
         run_eagerly: bool = False,
-        jit_compile: bool = False,
+        jit_compile: bool | str = False,
+        **others: Any,
     ) -> None:
         """Prepares training; call it inside the scope of the strategy that trains.
 
@@ -197,12 +205,26 @@ class ConditionalGAN(AdversarialTrainer):
             steps_per_execution: Steps per call into TensorFlow.
             run_eagerly: Run step by step in Python, for debugging.
             jit_compile: Compile with XLA; on a single device only, and slower on a CPU.
+            **others: None: what `keras.Model.compile` takes and a GAN has not.
+
+        Raises:
+            InvalidInputError: One optimizer for both networks, or a loss or metrics.
         """
+        given = sorted(name for name, value in others.items() if value is not None)
+        if given or (
+            isinstance(generator_optimizer, keras.Optimizer)
+            and generator_optimizer is discriminator_optimizer
+        ):
+            raise InvalidInputError(
+                "A GAN has two optimizers, and losses and metrics of its own. Received: "
+                f"{', '.join(given) or 'one optimizer for both networks'}. Pass "
+                "generator_optimizer= and discriminator_optimizer=."
+            )
         super().compile(
             optimizer=None,
             steps_per_execution=steps_per_execution,
             run_eagerly=run_eagerly,
-            jit_compile=jit_compile,
+            jit_compile=jit_compile is True,
         )
         interval = self.options.penalty_interval
         correction = interval / (interval + 1) if self.options.lazy else 1.0
@@ -219,6 +241,29 @@ class ConditionalGAN(AdversarialTrainer):
         with self.distribute_strategy.scope():
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.optimizer = BothOptimizers(self.generator_optimizer, self.discriminator_optimizer)
+
+    def check_data(self, given: Mapping[str, Any]) -> None:
+        """Refuses arrays of samples that are not in [-1, 1], or of labels that are none.
+
+        Raises:
+            InvalidInputError: There are such samples or labels.
+        """
+        x, y = given.get("x"), given.get("y")
+        if isinstance(x, (np.ndarray, list, tf.Tensor)):
+            check_signed(x)
+        if y is not None:
+            class_numbers(y, self.num_classes)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Exports the averaged generator, from latents and labels to samples in [-1, 1].
+
+        Args:
+            filepath: Where to.
+            *args: See `keras.Model.export`.
+            **kwargs: Likewise.
+        """
+        self.ema_generator.export(filepath, *args, **kwargs)
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Generates from ``[latent, label]`` with the averaged weights, in inference mode."""
@@ -306,6 +351,35 @@ class ConditionalGAN(AdversarialTrainer):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles with what `get_compile_config` returned."""
         self.compile(**config)
+
+
+class BothOptimizers:
+    """What callbacks find as a GAN's `optimizer`: the learning rates of both networks at once.
+
+    Args:
+        generator: Whose learning rate it shows.
+        discriminator: Whose learning rate keeps its ratio to that.
+    """
+
+    def __init__(self, generator: keras.Optimizer, discriminator: keras.Optimizer) -> None:
+        self._generator, self._discriminator = generator, discriminator
+        rate = float(generator.learning_rate)
+        self._ratio = float(discriminator.learning_rate) / rate if rate > 0 else 1.0
+
+    @property
+    def iterations(self) -> keras.Variable:
+        """Updates of the generator."""
+        return self._generator.iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The generator's; setting it sets the discriminator's in the ratio of `compile`."""
+        return self._generator.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self._generator.learning_rate = rate
+        self._discriminator.learning_rate = rate * self._ratio
 
 
 def _optimizer(

@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_ganaccel.distribution import batch_layout
+from keras_ganaccel.classifier.targets import one_hot_targets
+from keras_ganaccel.distribution import batch_layout, require
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.augment import AUGMENT_UNIFORMS
 from keras_ganaccel.gan.noise import noise_rows, uniform_rows
 from keras_ganaccel.seeds import derive_seed
+
+#: By how much samples may leave [-1, 1] through rounding.
+RANGE_SLACK = 1e-3
 
 # Columns of the uniforms of a pair, in front of those of its two augmentations.
 _CLASS, _MIXING, _AUGMENTATION = 0, 1, 2
@@ -50,28 +54,39 @@ class Draws(NamedTuple):
     fake: tf.Tensor
 
 
-def unpack(data: Any, samples_seen: Any, *, counted: bool = False) -> Batch:
+def unpack(
+    data: Any, samples_seen: Any, *, counted: bool = False, num_classes: int | None = None
+) -> Batch:
     """Brings what a dataset yields into the form that the steps take.
 
     Args:
         data: Images, or ``(images,)``, ``(images, labels)``, ``(images, labels, positions)`` with
-            integer positions.
+            integer positions. Labels are class numbers, ``(n,)`` or ``(n, 1)``, or one-hot rows.
         samples_seen: How many samples came before: where no positions are given, they go on from
             there.
         counted: Whether ``samples_seen`` already counts this batch.
+        num_classes: The number of classes, to check labels by; None takes labels as they are.
 
     Returns:
         The batch; without labels all samples are unlabelled.
 
     Raises:
-        InvalidInputError: There is something else in the third place, such as sample weights.
+        InvalidInputError: There is something else in the third place, such as sample weights, or
+            (where a step runs) an image or label is out of range.
     """
     parts = data if isinstance(data, tuple | list) else (data,)
     images, labels, positions = (*parts, None, None)[:3]
     images = tf.cast(images, tf.float32)
     count = tf.shape(images, tf.int64)[0]
+    require(
+        tf.reduce_all(tf.abs(images) <= 1 + RANGE_SLACK),
+        "A GAN takes samples in [-1, 1]. Received: values outside, or that are no numbers. Map "
+        "[0, 255] by x / 127.5 - 1 and [0, 1] by 2 * x - 1.",
+    )
     if labels is None:
         labels = tf.fill((count,), -1)
+    elif num_classes is not None:
+        labels = _class_numbers(labels, num_classes)
     size, offset = batch_layout(count)
     if positions is None:
         first = samples_seen - size if counted else samples_seen
@@ -84,6 +99,14 @@ def unpack(data: Any, samples_seen: Any, *, counted: bool = False) -> Batch:
     return Batch(
         images, tf.reshape(tf.cast(labels, tf.int32), (-1,)), tf.cast(positions, tf.int64), size
     )
+
+
+def _class_numbers(labels: Any, num_classes: int) -> tf.Tensor:
+    rows = one_hot_targets(labels, num_classes)
+    hard = tf.reduce_all((rows == 0) | (rows == 1))
+    require(hard, "A sample must have one class. Received: soft labels. Pass class numbers.")
+    labelled = tf.reduce_any(rows > 0, axis=-1)
+    return tf.where(labelled, tf.argmax(rows, axis=-1, output_type=tf.int32), -1)
 
 
 def deal(batch: Batch, parts: int) -> list[Batch]:

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel import checkpoint
+from keras_ganaccel.classifier.targets import class_numbers
+from keras_ganaccel.classifier.train import whole_number
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import (
     bytes_from_chief,
@@ -20,6 +22,7 @@ from keras_ganaccel.distribution import (
 )
 from keras_ganaccel.errors import CheckpointError, InvalidInputError
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.ranges import check_signed
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -51,7 +54,8 @@ def train_gan(
         gan: The model, compiled (otherwise it gets the default optimisers), under the strategy
             that it was made in.
         x: Training samples, float32 in [-1, 1], shape ``(n, height, width, channels)``.
-        y: Their labels, integers in 0..num_classes-1, or -1 for unlabelled, shape ``(n,)``.
+        y: Their labels, integers in 0..num_classes-1, or -1 for unlabelled, shape ``(n,)`` or
+            ``(n, 1)``; or one-hot rows ``(n, num_classes)``.
         steps: Generator updates in all, those before an interruption included.
         batch_size: Samples per discriminator update over all replicas.
         seed: Of the order of the samples.
@@ -74,14 +78,12 @@ def train_gan(
         InvalidInputError: An argument does not fit.
         CheckpointError: The checkpoints are damaged, or of another training.
     """
-    for name, value in (
-        ("steps", steps),
-        ("batch_size", batch_size),
-        ("checkpoint_every", checkpoint_every),
-        ("steps_per_execution", steps_per_execution),
-    ):
-        if value < 1:
-            raise InvalidInputError(f"`{name}` must be at least 1. Received: {value}.")
+    steps = whole_number("steps", steps)
+    batch_size = whole_number("batch_size", batch_size)
+    checkpoint_every = whole_number("checkpoint_every", checkpoint_every)
+    steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+    callbacks = list(callbacks)
+    gan.direct(callbacks)
     x, y = _training_arrays(gan, x, y, unlabelled)
     strategy = gan.distribute_strategy
     rows = batch_size * gan.options.discriminator_steps
@@ -104,7 +106,7 @@ def _training_arrays(
     gan: ConditionalGAN, x: np.ndarray, y: np.ndarray, unlabelled: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Checks the samples and joins the unlabelled ones to them."""
-    x, y = np.asarray(x, np.float32), np.asarray(y).astype(np.int32)
+    x, y = np.asarray(x, np.float32), class_numbers(y, gan.num_classes)
     if unlabelled is not None:
         x = np.concatenate([x, np.asarray(unlabelled, np.float32)])
         y = np.concatenate([y, np.full(len(unlabelled), -1, np.int32)])
@@ -114,14 +116,7 @@ def _training_arrays(
             f"Samples must have the shape (n, {', '.join(map(str, shape))}) and labels (n,). "
             f"Received: {x.shape} and {y.shape}. Build the networks for the data."
         )
-    if not (np.abs(x) <= 1.0).all():
-        raise InvalidInputError(
-            f"Samples must lie in [-1, 1]. Received: {x.min()}..{x.max()}. Use unit_to_signed."
-        )
-    if y.min() < -1 or y.max() >= gan.num_classes:
-        raise InvalidInputError(
-            f"Labels must be in 0..{gan.num_classes - 1}, or -1. Received: {y.min()}..{y.max()}."
-        )
+    check_signed(x)
     return x, y
 
 
