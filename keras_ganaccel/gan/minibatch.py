@@ -65,7 +65,8 @@ def unpack(
         samples_seen: How many samples came before: where no positions are given, they go on from
             there.
         counted: Whether ``samples_seen`` already counts this batch.
-        num_classes: The number of classes, to check labels by; None takes labels as they are.
+        num_classes: The number of classes, to check labels by; None takes images and labels as
+            they are.
 
     Returns:
         The batch; without labels all samples are unlabelled.
@@ -78,11 +79,12 @@ def unpack(
     images, labels, positions = (*parts, None, None)[:3]
     images = tf.cast(images, tf.float32)
     count = tf.shape(images, tf.int64)[0]
-    require(
-        tf.reduce_all(tf.abs(images) <= 1 + RANGE_SLACK),
-        "A GAN takes samples in [-1, 1]. Received: values outside, or that are no numbers. Map "
-        "[0, 255] by x / 127.5 - 1 and [0, 1] by 2 * x - 1.",
-    )
+    if num_classes is not None:
+        require(
+            tf.reduce_all(tf.abs(images) <= 1 + RANGE_SLACK),
+            "A GAN takes samples in [-1, 1]. Received: values outside, or that are no numbers. Map "
+            "[0, 255] by x / 127.5 - 1 and [0, 1] by 2 * x - 1.",
+        )
     if labels is None:
         labels = tf.fill((count,), -1)
     elif num_classes is not None:

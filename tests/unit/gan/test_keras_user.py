@@ -135,10 +135,11 @@ def test_export_writes_the_averaged_generator(tmp_path):
     gan = _compiled()
     gan.fit(X, Y, verbose=0)
     gan.export(tmp_path / "saved", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "saved")).serve
+    # Kept: its variables go with it.
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
     latents = gan.latents(5, range(4))
     np.testing.assert_allclose(
-        served([latents, np.arange(4, dtype="int32") % 3]),
+        loaded.serve([latents, np.arange(4, dtype="int32") % 3]),
         gan.generate(np.arange(4) % 3, seed=5),
         atol=1e-5,
     )
