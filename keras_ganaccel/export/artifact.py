@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,6 @@ from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
-from keras_ganaccel.export.probe import check_runs
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import kind_of_values, probabilities
 
@@ -56,6 +56,7 @@ class Artifact:
         kernels: What its kernels hold.
         inputs: The inputs.
         output: The first output.
+        further_outputs: The names of the others.
         stated: Whether `metadata` is the artefact's own word.
         notes: What was assumed of it, and where the user's word differs from its own.
         file_facts: All that was read from a TFLite file; None otherwise.
@@ -71,6 +72,7 @@ class Artifact:
     kernels: tuple[KernelFacts, ...]
     inputs: tuple[TensorFacts, ...]
     output: TensorFacts
+    further_outputs: tuple[str, ...] = ()
     stated: bool = True
     notes: tuple[str, ...] = ()
     file_facts: FileFacts | None = field(default=None, repr=False)
@@ -111,14 +113,30 @@ class Artifact:
     def probabilities(self, x: np.ndarray | tuple[np.ndarray, ...]) -> np.ndarray:
         """Computes class probabilities, float32 ``(n, k)``; `x` as for `outputs`."""
         outputs = self.outputs(x)
-        return probabilities(outputs, self.kind_of(outputs))
+        kind = self.kind_of(outputs)
+        width = outputs.shape[-1]
+        if kind == "logits" and not self.metadata.class_names and width > 2:
+            first = x[0] if isinstance(x, tuple) else x
+            if width == math.prod(first.shape[1:]):
+                raise InvalidInputError(
+                    f"{self.path.name} is no classifier. Received: as many outputs as a sample has "
+                    f"numbers, {width}: it rebuilds its input. Name the classes if it is one."
+                )
+        return probabilities(outputs, kind)
 
     def kind_of(self, outputs: np.ndarray) -> str:
         """Tells what its outputs mean, and refuses those that are not what it says of them.
 
         Raises:
+            InvalidInputError: If it has several outputs.
             VerificationError: See `kind_of_values`.
         """
+        if self.further_outputs:
+            raise InvalidInputError(
+                f"A classifier has one output. Received: {self.path.name} with "
+                f"{self.output.name!r} and {', '.join(map(repr, self.further_outputs[:8]))}. "
+                "Export the one that tells the classes."
+            )
         # Every class of a quantized softmax may be half a step off.
         steps = max(self.output.scales, default=0.0) * (1 + outputs.shape[-1] / 2)
         return kind_of_values(
@@ -216,16 +234,15 @@ def open_artifact(
 
 def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | None) -> Artifact:
     facts = inspect_tflite(path, allowed_operators=allowed_operators)
-    check_runs(path)
     with native_stderr_to_log():
-        runner = TFLiteRunner(facts.content, path.name, threads)
+        runner = TFLiteRunner(facts.content, path.name, threads, facts.activation_bytes)
     output = facts.outputs[0]
     metadata = facts.metadata or ArtifactMetadata(
         output=_kind_of_output(output.shape, facts.output_operator)
     )
     return Artifact(
         path=path,
-        format=metadata.quantization or facts.inputs[0].dtype,
+        format=facts.format,
         runner=runner,
         metadata=metadata,
         stated=facts.metadata is not None,
@@ -235,6 +252,7 @@ def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | No
         kernels=facts.kernels,
         inputs=facts.inputs,
         output=output,
+        further_outputs=tuple(further.name for further in facts.outputs[1:]),
         file_facts=facts,
     )
 
@@ -267,6 +285,7 @@ def _open_tensorflow(path: Path, allow_unsafe: bool) -> Artifact:
         kernels=runner.kernels,
         inputs=runner.inputs,
         output=runner.output,
+        further_outputs=runner.further_outputs,
     )
 
 

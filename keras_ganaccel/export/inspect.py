@@ -1,4 +1,4 @@
-"""Reads a TFLite file: operators, types, scales, kernels, costs. Nothing in it is run."""
+"""Reads a TFLite file: operators, types, scales, kernels, costs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,25 @@ from keras_ganaccel.export.kernels import (
     parameter_count,
 )
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
+from keras_ganaccel.export.probe import Trial, try_out
+from keras_ganaccel.export.tflite_schema import (
+    constant,
+    dtype_name,
+    is_custom,
+    operator_name,
+    quantization_of,
+    shape_of,
+    text,
+)
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_COMPARABLE = frozenset({*_FLOATS, "int8", "uint8", "int16", "int32", "int64", "bool"})
+# What these answer depends on what the file was asked before, or on chance.
+_STATEFUL = frozenset({
+    "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT",
+    "HASHTABLE_LOOKUP", "HASHTABLE_SIZE", "MULTINOMIAL", "RANDOM_STANDARD_NORMAL",
+    "RANDOM_UNIFORM", "READ_VARIABLE", "VAR_HANDLE",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,10 @@ class FileFacts:
         signatures: The names of inputs and outputs under each signature.
         kernels: The constant kernels, see `KernelFacts`.
         parameters: The number of weights, biases included.
-        macs: Multiply-accumulates of one batch-1 call.
+        macs: Multiply-accumulates of one call; None where they cannot be counted: in loops and
+            branches, or where the interpreter does not run the file.
+        activation_bytes: What the tensors of one call take together; 0 if that is not known.
+        format: By its tensors, see `file_format`.
         output_operator: The operator that computes the first output, before any DEQUANTIZE.
         metadata: What the exporter embedded, or None.
     """
@@ -75,7 +97,9 @@ class FileFacts:
     signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
     kernels: tuple[KernelFacts, ...]
     parameters: int
-    macs: int
+    macs: int | None
+    activation_bytes: int
+    format: str
     output_operator: str
     metadata: ArtifactMetadata | None
 
@@ -104,7 +128,11 @@ class FileFacts:
 def inspect_tflite(
     path: str | os.PathLike[str], *, allowed_operators: Iterable[str] | None = None
 ) -> FileFacts:
-    """Reads a TFLite file without running it.
+    """Reads a TFLite file; what it computes, a throwaway process finds out.
+
+    What the file says of shapes and formats is not believed: shapes are those that the interpreter
+    finds when it runs the file once, the format is that of the tensors. Weights that cannot be
+    counted are refused.
 
     Args:
         path: The file.
@@ -116,15 +144,18 @@ def inspect_tflite(
 
     Raises:
         MissingFileError: If it cannot be read.
-        InvalidInputError: If it is no valid flatbuffer, or uses an operator that is not allowed.
+        InvalidInputError: If it is no valid flatbuffer, uses an operator that is not allowed, says
+            of itself what is not so, or hides weights where they cannot be counted.
+        VerificationError: If the interpreter crashes or hangs on it.
     """
     path = Path(path)
     content = flatbuffer.read_bytes(path)
     model = flatbuffer.parse(content, path.name)
     operators, custom = _operators(model)
     _check_operators(path.name, operators, custom, allowed_operators)
+    trial = try_out(content, path.name)
     try:
-        return _facts(path, content, model, operators, custom)
+        return _facts(path, content, model, operators, custom, trial)
     except GanAccelError:
         raise
     except (IndexError, TypeError, ValueError, AttributeError) as error:
@@ -133,10 +164,21 @@ def inspect_tflite(
 
 
 def _facts(
-    path: Path, content: bytes, model: Any, operators: dict[str, int], custom: tuple[str, ...]
+    path: Path,
+    content: bytes,
+    model: Any,
+    operators: dict[str, int],
+    custom: tuple[str, ...],
+    trial: Trial | None,
 ) -> FileFacts:
     main = model.subgraphs[0]
     embedded = flatbuffer.metadata_entry(model, ENTRY)
+    if trial is not None:
+        _check_types(main, trial)
+    kernels = kernel_facts(model)
+    metadata = ArtifactMetadata.from_json(embedded) if embedded is not None else None
+    found = file_format(model, [kernel.dtype for kernel in kernels])
+    _check_format(path.name, found, metadata)
     return FileFacts(
         path=path,
         content=content,
@@ -148,12 +190,66 @@ def _facts(
         inputs=tuple(_tensor_facts(main.tensors[index]) for index in main.inputs),
         outputs=tuple(_tensor_facts(main.tensors[index]) for index in main.outputs),
         signatures=_signatures(model),
-        kernels=kernel_facts(model),
+        kernels=kernels,
         parameters=parameter_count(model),
-        macs=multiply_accumulates(model),
+        macs=None if trial is None else multiply_accumulates(model, trial.shapes),
+        activation_bytes=0 if trial is None else trial.bytes,
+        format=found,
         output_operator=_output_operator(model),
-        metadata=ArtifactMetadata.from_json(embedded) if embedded else None,
+        metadata=metadata,
     )
+
+
+def file_format(model: Any, kernels: Iterable[str]) -> str:
+    """Tells a file's format by its tensors.
+
+    Args:
+        model: The unpacked file.
+        kernels: The types that its kernels are stored in.
+
+    Returns:
+        ``"int8"`` or ``"int16x8"`` where nothing is computed in floats, ``"mixed"`` where something
+        is and something is not, else by the stored kernels ``"dynamic_range"``, ``"float16"`` or
+        ``"float32"``.
+    """
+    computed = {
+        (dtype_name(tensor), quantization_of(tensor) is not None)
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if constant(model, tensor) is None
+    }
+    floats = {name for name, _ in computed if name in _FLOATS}
+    quantized = {name for name, scaled in computed if scaled and name in ("int8", "uint8", "int16")}
+    if quantized:
+        whole = "int16x8" if "int16" in quantized else "int8"
+        return "mixed" if floats else whole
+    stored = set(kernels)
+    if stored & {"int8", "uint8", "int4", "int2"}:
+        return "dynamic_range"
+    return "float16" if "float16" in stored else "float32"
+
+
+def _check_format(name: str, found: str, metadata: ArtifactMetadata | None) -> None:
+    """Refuses a file that says it is of another format than its tensors are."""
+    stated = metadata.quantization if metadata is not None else ""
+    # The converter leaves kernels of few elements as they are, and in floats what has no integer
+    # kernel: the format that counts is the one found.
+    left = {"dynamic_range": "float32", "float16": "float32", "int8": "mixed", "int16x8": "mixed"}
+    if stated in ("", found) or found == left.get(stated):
+        return
+    raise InvalidInputError(
+        f"{name} must be of the format that it states. Received: {stated!r}, and tensors of "
+        f"{found!r}. Export the model again."
+    )
+
+
+def _check_types(main: Any, trial: Trial) -> None:
+    """Raises ValueError where the interpreter computes another type than the file states."""
+    # Those that the interpreter adds for itself come behind the file's own.
+    for index, tensor in enumerate(main.tensors):
+        stated, dtype = dtype_name(tensor), trial.dtypes.get(index)
+        if dtype is not None and stated in _COMPARABLE and dtype != stated:
+            raise ValueError(f"tensor {text(tensor.name)!r} is {dtype}, not {stated}")
 
 
 def _operators(model: Any) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -161,9 +257,9 @@ def _operators(model: Any) -> tuple[dict[str, int], tuple[str, ...]]:
     custom = set()
     for subgraph in model.subgraphs:
         for operator in subgraph.operators or []:
-            name = flatbuffer.operator_name(model, operator)
+            name = operator_name(model, operator)
             counts[name] += 1
-            if flatbuffer.is_custom(model, operator):
+            if is_custom(model, operator):
                 custom.add(name)
     return dict(sorted(counts.items())), tuple(sorted(custom))
 
@@ -172,6 +268,12 @@ def _check_operators(
     name: str, operators: dict[str, int], custom: tuple[str, ...], allowed: Iterable[str] | None
 ) -> None:
     refused = sorted(set(operators) - set(allowed)) if allowed is not None else list(custom)
+    changing = sorted(_STATEFUL & set(operators)) if allowed is None else []
+    if changing:
+        raise InvalidInputError(
+            f"{name} must answer by its input alone. Received: {', '.join(changing)}, which keep "
+            "something between calls, or draw it. Export the model without them."
+        )
     if refused:
         raise InvalidInputError(
             f"{name} uses operators that are not allowed. Received: {', '.join(refused)}. "
@@ -184,7 +286,7 @@ def _output_operator(model: Any) -> str:
     producer = {int(index): op for op in main.operators or [] for index in op.outputs}
     index = int(main.outputs[0])
     while index in producer:
-        name = flatbuffer.operator_name(model, producer[index])
+        name = operator_name(model, producer[index])
         if name not in ("QUANTIZE", "DEQUANTIZE"):
             return name
         index = int(producer[index].inputs[0])
@@ -192,11 +294,11 @@ def _output_operator(model: Any) -> str:
 
 
 def _tensor_facts(tensor: Any) -> TensorFacts:
-    quantization = flatbuffer.quantization_of(tensor)
-    shape = flatbuffer.shape_of(tensor)
+    quantization = quantization_of(tensor)
+    shape = shape_of(tensor)
     if tensor.shapeSignature is not None and len(tensor.shapeSignature):
         shape = tuple(int(size) for size in tensor.shapeSignature)
-    name, dtype = flatbuffer.text(tensor.name), flatbuffer.dtype_name(tensor)
+    name, dtype = text(tensor.name), dtype_name(tensor)
     if quantization is None:
         return TensorFacts(name, shape, dtype)
     scales, zero_points, _ = quantization
@@ -205,9 +307,9 @@ def _tensor_facts(tensor: Any) -> TensorFacts:
 
 def _signatures(model: Any) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     return {
-        flatbuffer.text(signature.signatureKey): (
-            tuple(flatbuffer.text(item.name) for item in signature.inputs or []),
-            tuple(flatbuffer.text(item.name) for item in signature.outputs or []),
+        text(signature.signatureKey): (
+            tuple(text(item.name) for item in signature.inputs or []),
+            tuple(text(item.name) for item in signature.outputs or []),
         )
         for signature in model.signatureDefs or []
     }

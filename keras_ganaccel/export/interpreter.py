@@ -11,6 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 
 _BATCH = 256
+# What the tensors of one batch may take together.
+_MOST_BATCH_BYTES = 2**29
 
 
 class TFLiteRunner:
@@ -21,12 +23,17 @@ class TFLiteRunner:
             its input.
         name: What to call it in errors.
         threads: How many threads compute.
+        call_bytes: What the tensors of one call take together; fewer samples at once where that
+            is much.
 
     Raises:
         VerificationError: If the interpreter refuses the file.
     """
 
-    def __init__(self, content: bytes, name: str = "model", threads: int = 1) -> None:
+    def __init__(
+        self, content: bytes, name: str = "model", threads: int = 1, call_bytes: int = 0
+    ) -> None:
+        self._batch = max(1, min(_BATCH, _MOST_BATCH_BYTES // max(call_bytes, 1)))
         self._content = content
         self._name = name
         self.threads = threads
@@ -50,7 +57,7 @@ class TFLiteRunner:
         details = self._single.get_input_details()
         _check_inputs(inputs, details, self._name)
         length = len(inputs[0])
-        if self._can_grow(inputs, min(length, _BATCH)):
+        if self._can_grow(inputs, min(length, self._batch)):
             return self._run_large(inputs, length)
         step = int(details[0]["shape"][0])
         return np.concatenate(
@@ -100,8 +107,8 @@ class TFLiteRunner:
 
     def _run_large(self, inputs: Sequence[np.ndarray], length: int) -> np.ndarray:
         outputs = []
-        for start in range(0, length, _BATCH):
-            chunk = [array[start : start + _BATCH] for array in inputs]
+        for start in range(0, length, self._batch):
+            chunk = [array[start : start + self._batch] for array in inputs]
             outputs.append(self._resized(len(chunk[0]), chunk))
         return np.concatenate(outputs)
 

@@ -40,6 +40,7 @@ class TensorFlowRunner:
         kernels: What its kernels hold.
         parameters: The number of its weights.
         metadata: What it says of itself.
+        further_outputs: The names of its other outputs.
         owner: What must stay alive as long as `call` does.
     """
 
@@ -53,7 +54,9 @@ class TensorFlowRunner:
         parameters: int,
         metadata: ArtifactMetadata | None,
         owner: Any,
+        further_outputs: tuple[str, ...] = (),
     ) -> None:
+        self.further_outputs = further_outputs
         self.inputs, self.output, self.kernels = inputs, output, kernels
         self.parameters, self.metadata = parameters, metadata
         self.threads = tf.config.threading.get_intra_op_parallelism_threads() or None
@@ -130,6 +133,7 @@ def load_saved_model(folder: Path, *, allow_unsafe: bool = False) -> TensorFlowR
         parameters=sum(values.size for _, values in weights),
         metadata=ArtifactMetadata.from_json(written.read_bytes()) if written.is_file() else None,
         owner=loaded,
+        further_outputs=tuple(sorted(outputs)[1:]),
     )
 
 
@@ -208,6 +212,7 @@ def keras_runner(model: keras.Model) -> TensorFlowRunner:
         parameters=model.count_params(),
         metadata=ArtifactMetadata(output=kind),
         owner=model,
+        further_outputs=tuple(str(tensor.name) for tensor in model.outputs[1:]),
     )
 
 

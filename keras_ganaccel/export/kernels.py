@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.export.flatbuffer import (
+from keras_ganaccel.export.soundness import called_subgraphs
+from keras_ganaccel.export.tflite_schema import (
     NUMPY_DTYPES,
     constant,
     dtype_name,
@@ -46,6 +47,17 @@ _CHANNEL_AXIS = {
     "CONV_3D": -1,
     "CONV_3D_TRANSPOSE": -2,
 }
+# Cells whose matrices each apply once per sample and time step.
+RECURRENT = frozenset({
+    "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN", "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+})  # fmt: skip
+# These may multiply two things that were computed, as attention does.
+_PRODUCTS = ("BATCH_MATMUL", "FULLY_CONNECTED")
+# What keeps a kernel's values, and so zeros and distinct ones.
+_REARRANGING = (
+    "CAST", "DENSIFY", "DEQUANTIZE", "EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE",
+)  # fmt: skip
 _TRANSPOSED = ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE")
 _INDEX_TYPES = ("int32", "int64", "bool", "string")
 
@@ -118,34 +130,45 @@ def parameter_count(model: Any) -> int:
     return sum(counted.values())
 
 
-def multiply_accumulates(model: Any) -> int:
-    """Counts the multiply-accumulates of one batch-1 call in convolutions and matrix products.
+def multiply_accumulates(model: Any, shapes: Mapping[int, tuple[int, ...]]) -> int | None:
+    """Counts the multiply-accumulates of one call in convolutions, products and recurrent cells.
 
-    The body of a loop counts once, since how often it runs is not in the file.
+    Args:
+        model: The unpacked file.
+        shapes: The shapes that the interpreter found for the tensors of the first subgraph.
+
+    Returns:
+        Their number; None if the file loops or branches, since how often is not in the file.
     """
+    main = model.subgraphs[0]
     total = 0
-    for subgraph in model.subgraphs:
-        for operator in subgraph.operators or []:
-            name = operator_name(model, operator)
-            if name not in KERNEL_SLOT:
-                continue
-            kernel = shape_of(subgraph.tensors[operator.inputs[KERNEL_SLOT[name]]])
-            output = shape_of(subgraph.tensors[operator.outputs[0]])
-            if name in _TRANSPOSED:
-                source = shape_of(subgraph.tensors[operator.inputs[2]])
-                total += _size(source[:-1]) * _size(kernel)
-            elif name == "DEPTHWISE_CONV_2D":
-                total += _size(output) * _size(kernel[1:3])
-            elif name == "FULLY_CONNECTED":
-                total += _size(output) * kernel[-1]
-            elif name == "BATCH_MATMUL":
-                left = shape_of(subgraph.tensors[operator.inputs[0]])
-                adjoint = getattr(operator.builtinOptions, "adjX", False)
-                total += _size(output) * left[-2 if adjoint else -1]
-            elif name == "CONV_3D":
-                total += _size(output) * _size(kernel[:-1])
-            else:
-                total += _size(output) * _size(kernel[1:])
+    for operator in main.operators or []:
+        name = operator_name(model, operator)
+        if called_subgraphs(operator):
+            return None
+        if name in RECURRENT:
+            steps = _size(shapes[int(operator.inputs[0])][:-1])
+            weights = _recurrent_kernels(model, main, operator)
+            total += steps * sum(_size(shapes[index]) for index in weights)
+        if name not in KERNEL_SLOT:
+            continue
+        kernel = shapes[int(operator.inputs[KERNEL_SLOT[name]])]
+        output = shapes[int(operator.outputs[0])]
+        if name in _TRANSPOSED:
+            source = shapes[int(operator.inputs[2])]
+            total += _size(source[:-1]) * _size(kernel)
+        elif name == "DEPTHWISE_CONV_2D":
+            total += _size(output) * _size(kernel[1:3])
+        elif name == "FULLY_CONNECTED":
+            total += _size(output) * kernel[-1]
+        elif name == "BATCH_MATMUL":
+            left = shapes[int(operator.inputs[0])]
+            adjoint = getattr(operator.builtinOptions, "adjX", False)
+            total += _size(output) * left[-2 if adjoint else -1]
+        elif name == "CONV_3D":
+            total += _size(output) * _size(kernel[:-1])
+        else:
+            total += _size(output) * _size(kernel[1:])
     return total
 
 
@@ -170,28 +193,72 @@ def stored_values(model: Any, tensor: Any) -> np.ndarray:
 
 
 def _kernels(model: Any) -> Iterator[tuple[tuple[int, int], str, Any]]:
-    """Yields (key, operator, tensor) of each constant kernel, through DEQUANTIZE and DENSIFY."""
+    """Yields (key, operator, tensor) of each constant kernel, through what only rearranges it.
+
+    Raises:
+        ValueError: If a kernel is computed from constants, where its values cannot be counted.
+    """
     for number, subgraph in enumerate(model.subgraphs):
-        operators = subgraph.operators or []
-        producer = {int(index): op for op in operators for index in op.outputs}
-        for operator in operators:
+        producer = {int(i): op for op in subgraph.operators or [] for i in op.outputs}
+        for operator in subgraph.operators or []:
             name = operator_name(model, operator)
-            if name not in KERNEL_SLOT:
+            if name in RECURRENT:
+                indices = _recurrent_kernels(model, subgraph, operator)
+            elif name == "BATCH_MATMUL":
+                indices = [int(index) for index in operator.inputs[:2]]
+            elif name in KERNEL_SLOT:
+                indices = [int(operator.inputs[KERNEL_SLOT[name]])]
+            else:
                 continue
-            index = int(operator.inputs[KERNEL_SLOT[name]])
-            while index in producer and operator_name(model, producer[index]) in (
-                "DEQUANTIZE",
-                "DENSIFY",
-            ):
-                index = int(producer[index].inputs[0])
-            if constant(model, subgraph.tensors[index]) is not None:
-                yield (number, index), name, subgraph.tensors[index]
+            for index in indices:
+                source = index
+                while source in producer and _rearranges(model, producer[source]):
+                    source = int(producer[source].inputs[0])
+                tensor = subgraph.tensors[source]
+                if constant(model, tensor) is not None:
+                    yield (number, source), name, tensor
+                elif name not in _PRODUCTS or not _depends_on_input(subgraph, producer, source):
+                    made_by = operator_name(model, producer[source]) if source in producer else ""
+                    raise ValueError(
+                        f"the kernel of {name} is computed"
+                        f"{f' by {made_by}' if made_by else ''}, where it cannot be counted"
+                    )
+
+
+def _rearranges(model: Any, operator: Any) -> bool:
+    return operator_name(model, operator) in _REARRANGING
+
+
+def _depends_on_input(subgraph: Any, producer: Mapping[int, Any], index: int) -> bool:
+    """Whether a tensor is computed from the graph's inputs, and not from constants alone."""
+    inputs = {int(given) for given in subgraph.inputs}
+    waiting, seen = [index], set()
+    while waiting:
+        here = waiting.pop()
+        if here in inputs:
+            return True
+        if here not in seen and here in producer:
+            waiting += [int(given) for given in producer[here].inputs]
+        seen.add(here)
+    return False
+
+
+def _recurrent_kernels(model: Any, subgraph: Any, operator: Any) -> list[int]:
+    """Returns the matrices among a recurrent operator's weights."""
+    return [
+        int(index)
+        for index in operator.inputs[1:]
+        if index >= 0
+        and len(shape_of(subgraph.tensors[index])) == 2
+        and constant(model, subgraph.tensors[index]) is not None
+    ]
 
 
 def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
     values = stored_values(model, tensor)
     shape = shape_of(tensor)
     quantization = quantization_of(tensor)
+    _check_values(values, tensor, quantization)
     zero: np.ndarray | int = 0
     channels = [values.ravel()]
     per_channel = quantization is not None and len(quantization[0]) > 1
@@ -218,6 +285,19 @@ def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
         per_channel=per_channel,
         distinct_per_channel=in_channels,
     )
+
+
+def _check_values(values: np.ndarray, tensor: Any, quantization: Any) -> None:
+    """Raises ValueError where stored values do not mean what they would be counted as."""
+    name = text(tensor.name)
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        raise ValueError(f"kernel {name!r} holds values that are no numbers")
+    signed = np.issubdtype(values.dtype, np.signedinteger)
+    if quantization is not None and signed and np.any(quantization[1]):
+        # The interpreter takes such kernels as symmetric, whatever zero point is written there.
+        raise ValueError(f"kernel {name!r} has a zero point other than 0")
+    if tensor.sparsity is not None and values.size > _size(shape_of(tensor)):
+        raise ValueError(f"kernel {name!r} stores more values than it has")
 
 
 def most_distinct(channels: Iterable[np.ndarray]) -> int:

@@ -55,7 +55,8 @@ class Verification:
         operators: How often each operator occurs; empty if it is no TFLite file.
         dtype_in: The type of the first input.
         dtype_out: The type of the first output.
-        input: ``{"shape", "scale", "offset"}``: float input = raw * scale + offset.
+        input: ``{"shape", "scale", "offset"}``: float input = raw * scale + offset; None where
+            nothing but the artefact's own word tells them.
         arena_bytes: What TFLite Micro needs; None if it is not installed or does not run it.
         latency: Of one batch-1 call; None if it was not asked for.
         rivals: The rivals' latencies by name, measured in turns with it.
@@ -249,6 +250,8 @@ def verify(
     x, y, agreed = _samples(opened, data, spec, value_range)
     if spec is not None and not says_of_data(opened.metadata):
         opened = opened.described(spec)
+    # Of samples that are scaled already nobody can tell from which raw values they were.
+    confirmed = spec is not None or value_range is not None or opened.metadata.raw_input
     outputs = opened.outputs(x)
     kind = opened.kind_of(outputs)
     chances = probabilities(outputs, kind)
@@ -282,8 +285,8 @@ def verify(
         dtype_out=opened.output.dtype,
         input={
             "shape": [abs(size) for size in opened.inputs[0].shape],
-            "scale": opened.input_scale,
-            "offset": opened.input_offset,
+            "scale": opened.input_scale if confirmed else None,
+            "offset": opened.input_offset if confirmed else None,
         },
         arena_bytes=arena_bytes(opened.path) if opened.file_facts else None,
         latency=latencies.get(_OWN),
@@ -340,9 +343,17 @@ def _samples(
             "`data` must be samples and as many integer labels. "
             f"Received: {len(x[0])} samples and {y.dtype} {y.shape}. Give (x, y)."
         )
-    if spec is None and says_of_data(metadata):
-        notes += (f"the samples were given without a spec: that {name} takes raw values in "
-                  f"{in_words(metadata.value_range)} is its own word",)  # fmt: skip
+    if not np.isfinite(x).all():
+        wrong = int((~np.isfinite(x).reshape(len(x), -1).all(axis=1)).sum())
+        raise InvalidInputError(
+            f"Samples must be finite numbers. Received: NaN or infinities in {wrong} of {len(x)}. "
+            "Leave them out, or fill them in."
+        )
+    if spec is None and value_range is None and says_of_data(metadata):
+        notes += (
+            f"that {name} is for raw values in {in_words(metadata.value_range)} is its own word: "
+            "the samples were given without `spec` to compare it with",
+        )
     return x, y, notes
 
 

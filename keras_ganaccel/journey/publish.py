@@ -118,7 +118,7 @@ def _rows_of(names: list[str], ledger: Ledger) -> dict[str, Mapping[str, Any]]:
     """Returns the ledger's row of each TFLite file."""
     rows: dict[str, Mapping[str, Any]] = {}
     for row in ledger.values["stages"]:
-        base = PurePosixPath(row["file"]).name
+        base = PurePosixPath(str(row["file"])).name
         if base in rows:
             raise InvalidInputError(
                 f"The ledger must have one row per file. Received: two of {base!r}. "
@@ -146,12 +146,18 @@ def _lies(row: Mapping[str, Any], measured: Mapping[str, Any]) -> list[str]:
         if not isinstance(row[key], (int, float))
         or abs(measured[key] - row[key]) > tolerance * max(1.0, abs(measured[key]))
     ]
-    interval = row["ci95"]
-    if not isinstance(interval, list) or not np.allclose(
-        interval, measured["ci95"], rtol=0, atol=2 * _ACCURACY_TOLERANCE
-    ):
+    if not _is_near(row["ci95"], measured["ci95"]):
         near.append("ci95")
     return [f"{key} {measured[key]}, the ledger {row[key]}" for key in (*exact, *near)]
+
+
+def _is_near(stated: Any, interval: list[float]) -> bool:
+    return (
+        isinstance(stated, list)
+        and len(stated) == len(interval)
+        and all(isinstance(end, (int, float)) for end in stated)
+        and np.allclose(stated, interval, rtol=0, atol=2 * _ACCURACY_TOLERANCE)
+    )
 
 
 def _data_lies(stated: Mapping[str, Any], loaded: LabelledData) -> list[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
-from keras_ganaccel.files import write_json
+from keras_ganaccel.errors import GanAccelError, InvalidInputError, MissingFileError
+from keras_ganaccel.files import read_json, write_json
 from keras_ganaccel.report.findings import findings, named_references, uneven, verdict
 from keras_ganaccel.report.schema import check, current
 from keras_ganaccel.words import kilobytes, percent
@@ -57,15 +56,19 @@ class Ledger:
             InvalidInputError: It is no ledger of this schema.
         """
         try:
-            return cls(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError):
+            return cls(read_json(Path(path).read_bytes()))
+        except OSError:
             raise MissingFileError(
                 f"The ledger cannot be read. Received: {str(path)!r}. "
                 "Name the ledger.json of a finished run."
             ) from None
-        except json.JSONDecodeError:
+        except GanAccelError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__} {str(error)[:80]}"
             raise InvalidInputError(
-                f"The ledger is not valid JSON. Received: {str(path)!r}. Restore it, or run again."
+                f"The file is no ledger. Received: {str(path)!r} ({reason}). "
+                "Restore it, or run again."
             ) from None
 
     def save(self, path: str | os.PathLike[str]) -> None:

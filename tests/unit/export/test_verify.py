@@ -13,6 +13,7 @@ from keras_ganaccel.export import flatbuffer
 from keras_ganaccel.export.manifest import check_manifest, write_manifest
 from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.tflite import export_tflite
+from keras_ganaccel.export.tflite_schema import constant
 from keras_ganaccel.export.verify import verify
 
 pytestmark = pytest.mark.train
@@ -49,7 +50,7 @@ def calibrated(model, path, x, **arguments):
 
 @pytest.mark.parametrize("name", ["float32", "int8"])
 def test_the_figures_of_a_file(name, files, trained, digits):
-    found = verify(files[name], (digits.x_test, digits.y_test), reference=trained)
+    found = verify(files[name], (digits.x_test, digits.y_test), reference=trained, spec=SPEC)
     expected = trained.predict(digits.x_test, verbose=0)
     stage = found.stage("student_" + name, file=f"artifacts/{name}.tflite", format=name)
     assert list(stage) == STAGE_KEYS
@@ -177,7 +178,7 @@ def test_int8_ends_around_a_float_file_are_seen_through(files, digits, tmp_path)
     main = model.subgraphs[0]
     inner = next(
         t for i, t in enumerate(main.tensors)
-        if i not in (*main.inputs, *main.outputs) and flatbuffer.constant(model, t) is None
+        if i not in (*main.inputs, *main.outputs) and constant(model, t) is None
     )  # fmt: skip
     inner.type = schema.TensorType.FLOAT32
     inner.quantization = None
