@@ -316,7 +316,7 @@ class RunFolder:
         with ExitStack() as block:
             try:
                 self.checkpoints.mkdir(exist_ok=True)
-                mine = block.enter_context(lock(self.checkpoints / ".lock"))
+                mine = block.enter_context(lock(self.checkpoints / "lock"))
             except OSError as error:
                 raise InvalidInputError(
                     f"The run folder cannot be written. Received: {shown(self.path)!r} "
