@@ -72,7 +72,7 @@ def command(
     loaded = data.load(seed)
     measured = () if dry_run else options.measured_splits(loaded, test)
     from keras_ganaccel.classifier.outputs import check_model_fits
-    from keras_ganaccel.compression.compress import compress
+    from keras_ganaccel.export.techniques import compress_and_check
     from keras_ganaccel.export.verify import verify
 
     network = load_model(model, allow_unsafe=allow_unsafe)
@@ -91,7 +91,7 @@ def command(
         promises: Mapping[str, Any] = {"int8": front.best.measured["int8"]}
     else:
         settings |= {"sparsity": sparsity, "number_of_clusters": clusters, "dry_run": dry_run}
-        compressed = compress(network, splits["train"], technique=technique, **settings)
+        compressed = compress_and_check(network, splits["train"], technique=technique, **settings)
         if dry_run:
             _show_layers(compressed.report, json_output)
             return

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.export.artifact import Artifact
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts
 from keras_ganaccel.export.kernels import KernelFacts
 
@@ -19,11 +18,14 @@ _INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "bool")
 _NAMED = 3
 
 
-def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str]:
+def broken_promises(
+    kernels: Sequence[KernelFacts], facts: FileFacts | None, promises: Mapping[str, Any]
+) -> list[str]:
     """Lists the promises that a file does not keep, each naming the tensor to blame.
 
     Args:
-        artifact: The loaded artefact.
+        kernels: What the file's kernels hold.
+        facts: All that was read from a TFLite file; None for another artefact.
         promises: ``"sparsity"``: the least share of zeros among all kernel elements;
             ``"number_of_clusters"``: the most distinct values in any output channel of a
             kernel (a folded batch norm or an int8 scale spreads the clusters of the channels) but
@@ -44,11 +46,11 @@ def broken_promises(artifact: Artifact, promises: Mapping[str, Any]) -> list[str
             )
     problems: list[str] = []
     if promises.get("sparsity") is not None:
-        problems += _sparsity_problems(artifact.kernels, float(promises["sparsity"]))
+        problems += _sparsity_problems(kernels, float(promises["sparsity"]))
     if promises.get("number_of_clusters") is not None:
-        problems += _cluster_problems(artifact.kernels, int(promises["number_of_clusters"]))
+        problems += _cluster_problems(kernels, int(promises["number_of_clusters"]))
     if promises.get("int8"):
-        problems += integer_problems(artifact.file_facts)
+        problems += integer_problems(facts)
     return problems
 
 

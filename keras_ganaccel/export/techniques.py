@@ -15,12 +15,13 @@ import keras
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from keras_ganaccel.compression.compress import Compressed
+from keras_ganaccel.compression.compress import TECHNIQUES, Compressed
 from keras_ganaccel.compression.compress import compress as compress_with
 from keras_ganaccel.compression.finetune import first_samples
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
+from keras_ganaccel.export.faithful import SAMPLES, checked
 from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.promises import integer_problems
 from keras_ganaccel.export.tflite import export_tflite
@@ -138,11 +139,13 @@ def compress(
 
     Raises:
         InvalidInputError: An unknown technique or value.
-        UnsupportedLayerError: TF-MOT cannot take a layer; it is named.
+        UnsupportedLayerError: A layer cannot be carried over or exported; it is named.
+        EquivalenceError: What was trained, returned and exported differs beyond quantization.
+        VerificationError: The exported file does not keep a promise.
         RunFailedError: No combination keeps within the allowed drop.
     """
     if technique != AUTO:
-        return compress_with(model, data, technique=technique, **options)
+        return compress_and_check(model, data, technique=technique, **options)
     return weigh_techniques(
         model,
         data,
@@ -154,6 +157,33 @@ def compress(
         input_range=input_range,
         **options,
     )
+
+
+def compress_and_check(
+    model: keras.Model, data: Any, *, technique: str = "pqat", dry_run: bool = False, **options: Any
+) -> Compressed:
+    """Compresses with one technique, and compares what was trained, returned and exported.
+
+    Args:
+        model: A built, trained classifier. It is not changed.
+        data: Training data; see `keras_ganaccel.compression.compress.compress`.
+        technique: One of its techniques. ``"ptq"`` trains nothing, so nothing is compared.
+        dry_run: Change nothing; say per layer what would apply.
+        **options: Its other arguments.
+
+    Returns:
+        The compressed model, with promises that its file was found to keep.
+
+    Raises:
+        InvalidInputError: An unknown technique or value.
+        UnsupportedLayerError: A layer cannot be carried over or exported; it is named.
+        EquivalenceError: Two of the three forms answer otherwise, beyond quantization.
+        VerificationError: The file does not keep a promise.
+    """
+    compressed = compress_with(model, data, technique=technique, dry_run=dry_run, **options)
+    if dry_run or not TECHNIQUES[technique]:
+        return compressed
+    return checked(compressed, first_samples(data, SAMPLES))
 
 
 def weigh_techniques(
@@ -316,7 +346,7 @@ def _try(
     """Makes and measures one candidate; one that does not fit the model is only noted."""
     name = "_".join([technique, *(str(value) for value in own.values())])
     try:
-        compressed = compress_with(
+        compressed = compress_and_check(
             files.model, files.data, technique=technique, **{**options, **own}
         )
         file, found = files.measured(name, compressed)

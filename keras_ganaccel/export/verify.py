@@ -296,7 +296,7 @@ def verify(
     for note in result.notes:
         _LOGGER.warning("%s", note)
     failures = [
-        *broken_promises(opened, promises or {}),
+        *broken_promises(opened.kernels, opened.file_facts, promises or {}),
         *_broken_gates(result, min_accuracy, max_drop, max_bytes, max_latency_ratio),
     ]
     if failures:

@@ -9,10 +9,11 @@ import numpy as np
 
 from keras_ganaccel.classifier.outputs import SOFTMAX
 from keras_ganaccel.classifier.teacher import Ensemble
-from keras_ganaccel.compression.compress import TECHNIQUES, compress
+from keras_ganaccel.compression.compress import TECHNIQUES
 from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.scores import Scores, score
+from keras_ganaccel.export.techniques import compress_and_check
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
 from keras_ganaccel.journey.choose import chosen_samples, load_student
@@ -43,7 +44,7 @@ def compress_student(journey: Journey) -> dict[str, Any]:
         journey, len(TECHNIQUES[settings.technique]) * journey.steps("compression"), augmented=False
     )
     stream = samples.batches().map(lambda x, targets, _: (journey.to_student_range(x), targets))
-    compressed = compress(
+    compressed = compress_and_check(
         load_student(journey),
         stream,
         technique=settings.technique,

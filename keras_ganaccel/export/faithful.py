@@ -1,0 +1,158 @@
+"""Whether a compression is one model: what was trained, what is returned and what is exported.
+
+Fine-tuning runs on a rewritten twin, the trained weights go back into the user's structure, and the
+converter decides on integer operations by itself. Each step could change the model without a word,
+so all three answer the same samples before the compression counts as done.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ganaccel.compression.compress import Compressed
+from keras_ganaccel.errors import EquivalenceError, UnsupportedLayerError, VerificationError
+from keras_ganaccel.export.inspect import FileFacts, inspect_tflite
+from keras_ganaccel.export.interpreter import TFLiteRunner
+from keras_ganaccel.export.promises import broken_promises, integer_problems
+from keras_ganaccel.export.tflite import export_tflite
+
+_LOGGER = logging.getLogger(__name__)
+
+SAMPLES = 64
+# Integer arithmetic rounds once more per layer than its simulation: rarely two steps of the
+# output. An output that takes up few steps, as of an untrained model, is judged by these, another
+# one by how much it varies over the samples.
+FILE_STEPS, FILE_SHARE = 4.0, 0.1
+# The float model does not round at all: what rounding changes in all layers shows here.
+FLOAT_STEPS, FLOAT_SHARE = 8.0, 0.3
+_EXACT = 1e-3
+_NAMED = 3
+
+
+def checked(compressed: Compressed, samples: Any) -> Compressed:
+    """Compares the forms of a compressed model on the same samples, and counts in its file.
+
+    A quantization-aware trained model is exported as int8 and compared with its file and with the
+    returned Keras model, others as float32. The promise of integers is taken from the file: where
+    some layers stay in float32, one line says so.
+
+    Args:
+        compressed: What `keras_ganaccel.compression.compress.compress` returned.
+        samples: Some dozen samples as the model takes them.
+
+    Returns:
+        The same with ``int8`` as the file has it.
+
+    Raises:
+        EquivalenceError: Two of the forms answer otherwise, beyond quantization.
+        VerificationError: The file does not keep a promise.
+        UnsupportedLayerError: A quantization-aware trained model cannot be exported.
+    """
+    aware = compressed.tf_keras_model
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "compressed.tflite")
+        try:
+            export_tflite(compressed, path, "float32" if aware is None else "int8")
+        except UnsupportedLayerError as error:
+            if aware is not None:
+                raise
+            _LOGGER.warning("No file to compare the compressed model with: %s", error)
+            return compressed
+        facts = inspect_tflite(path)
+    answers = _answers(TFLiteRunner(facts.content, path.name), samples)
+    returned = _outputs(compressed.keras_model, samples)
+    if aware is None:
+        _check_equal(compressed.technique, returned, answers)
+        promises = dict(compressed.promises)
+    else:
+        trained = _outputs(aware, samples)
+        step = _step(facts, trained)
+        _check_close("file", trained, answers, step, FILE_STEPS, FILE_SHARE)
+        _check_close("keras_model", trained, returned, step, FLOAT_STEPS, FLOAT_SHARE)
+        promises = {**compressed.promises, "int8": not integer_problems(facts)}
+        if not promises["int8"]:
+            _LOGGER.warning("%s", _float_layers(compressed))
+    broken = broken_promises(facts.kernels, facts, promises)
+    if broken:
+        raise VerificationError(
+            f"What {compressed.technique!r} promises is not in its file. "
+            f"Received: {'; '.join(broken[:_NAMED])}. Ask for less, or leave these layers out."
+        )
+    return replace(compressed, promises=promises)
+
+
+def _outputs(model: Any, samples: Any) -> np.ndarray:
+    """The first output of a model of either Keras."""
+    outputs = model(samples, training=False)
+    return np.asarray(keras.tree.flatten(outputs)[0], np.float32)
+
+
+def _answers(runner: TFLiteRunner, samples: Any) -> np.ndarray:
+    return runner.run(*keras.tree.flatten(samples))
+
+
+def _step(facts: FileFacts, trained: np.ndarray) -> float:
+    """The quantization step of the output; of one in float32, what eight bits would have."""
+    scales = facts.outputs[0].scales
+    return scales[0] if scales else max(float(np.ptp(trained)), 1e-6) / 255.0
+
+
+def _check_close(
+    name: str, trained: np.ndarray, other: np.ndarray, step: float, steps: float, share: float
+) -> None:
+    """Refuses outputs further from the trained model's than quantization explains."""
+    difference = _rms(other - trained)
+    varies = _rms(trained - trained.mean(axis=0))
+    if difference <= max(steps * step, share * varies):
+        return
+    same = np.mean(_classes(trained) == _classes(other))
+    form = {"file": "int8 file", "keras_model": "returned `keras_model`"}[name]
+    raise EquivalenceError(
+        f"The {form} does not compute what was trained. Received: outputs "
+        f"{difference / step:.1f} quantization steps apart ({steps:.0f} allowed), the same answer "
+        f"for {same:.0%} of {len(trained)} samples. Compress with 'ptq', 'prune' or 'cluster', "
+        "whose files are quantized at export."
+    )
+
+
+def _check_equal(technique: str, returned: np.ndarray, answers: np.ndarray) -> None:
+    size = max(float(np.abs(returned).max()), 1e-6)
+    difference = float(np.abs(returned - answers).max()) / size
+    if not difference <= _EXACT:
+        raise EquivalenceError(
+            f"The float32 file of {technique!r} does not compute what the returned `keras_model` "
+            f"does. Received: outputs {difference:.1e} apart, relative to the largest; allowed is "
+            f"{_EXACT:.0e}. Export another format and verify it."
+        )
+
+
+def _float_layers(compressed: Compressed) -> str:
+    """Says which layers the file computes in float32."""
+    stays: Mapping[str, str] = {
+        row["layer"]: row["quantize"].partition(": ")[2]
+        for row in compressed.report
+        if row["quantize"].startswith("stays float32")
+    }
+    named = [f"{name!r} ({why})" for name, why in list(stays.items())[:_NAMED]]
+    which = ", ".join(named) or "some operations"
+    more = " and others" if len(stays) > _NAMED else ""
+    return (
+        f"The file of {compressed.technique!r} is not full int8: {which}{more} stay in float32, "
+        "so `int8` is not promised."
+    )
+
+
+def _classes(outputs: np.ndarray) -> np.ndarray:
+    return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else outputs > np.median(outputs)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
