@@ -23,6 +23,7 @@ from keras_ganaccel.errors import InvalidInputError
 
 # k-means looks at no more weights than these: their distribution is what matters.
 _SAMPLE = 50_000
+_NAMED = 3
 
 
 def cluster_plan(
@@ -41,16 +42,23 @@ def cluster_plan(
         The number of values by layer name; kernels with too few values are left out.
 
     Raises:
-        InvalidInputError: `number_of_clusters` is out of range.
+        InvalidInputError: `number_of_clusters` is out of range, or no kernel may change.
     """
     if not 3 <= number_of_clusters <= 256:
         raise InvalidInputError(
             f"`number_of_clusters` must be in [3, 256]. Received: {number_of_clusters}. "
             "16 halves the bits of an int8 weight."
         )
+    table = kernel_table(model)
+    if not workable(table):
+        why = ", ".join(f"{kernel.layer!r} ({kernel.refusal})" for kernel in table[:_NAMED])
+        raise InvalidInputError(
+            f"There is no kernel to cluster. Received: {why or 'a model without kernels'}. "
+            "Set `trainable=True` on what may change, or choose another technique."
+        )
     return {
         name: number_of_clusters
-        for name, kernels in workable(kernel_table(model)).items()
+        for name, kernels in workable(table).items()
         if any(fnmatchcase(name, pattern) for pattern in layers)
         and any(len(np.unique(kernel.value)) > number_of_clusters for kernel in kernels)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
+
+_LOGGER = logging.getLogger(__name__)
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
     "ptq": (),
@@ -283,7 +286,13 @@ class _Job:
         if self.clustered:
             # Folding a batch norm gives each output channel values of its own, but no more of them.
             plan = self.clustered if self.quantized is not None else None
-            promises["number_of_clusters"] = distinct_values(self.model, plan)
+            kept = promises["number_of_clusters"] = distinct_values(self.model, plan)
+            if kept > max(self.clustered.values()):
+                _LOGGER.warning(
+                    "`number_of_clusters` holds for what is trained; frozen kernels keep up to %d "
+                    "distinct values, and no fewer are promised.",
+                    kept,
+                )
         if self.quantized is not None:
             promises["int8"] = self.quantized.fully_quantized
         aware = self.quantized.tf_keras_model if self.quantized is not None else None

@@ -35,6 +35,11 @@ _PASSED = (
     _L.SpatialDropout2D, _L.ZeroPadding1D, _L.ZeroPadding2D, _L.RandomFlip, _L.RandomRotation,
     _L.RandomTranslation, _L.RandomZoom,
 )  # fmt: skip
+# What TFLite computes in int8; all others it computes in float32 between integers.
+_INTEGER_ACTIVATIONS = (
+    "linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "leaky_relu", "gelu",
+    "silu", "swish", "hard_silu", "exponential", "tanh_shrink", "hard_tanh",
+)  # fmt: skip
 # TFLite gives the results of these fixed scales of its own.
 _FIXED_RANGE = ("softmax", "sigmoid", "tanh", "log_softmax")
 _OPERATIONS = ("Mean", "Add", "Subtract", "Multiply", "Clip", "Maximum", "Minimum", "Relu")
@@ -47,7 +52,7 @@ class Rule:
     Args:
         kernel: The attribute of the kernel that gets int8 values; None without one.
         output: Whether its output gets a range of its own.
-        reason: Why the layer stays in float32; empty for quantized ones.
+        reason: Why the layer computes in float32; empty for quantized ones.
     """
 
     kernel: str | None = None
@@ -65,6 +70,9 @@ def rule_for(layer: Any) -> Rule:
         Its rule.
     """
     kind = type(layer)
+    reason = _float_only(layer)
+    if reason:
+        return Rule(output=True, reason=reason)
     if kind in _KERNELS:
         return Rule(_KERNELS[kind], output=True)
     if kind is _L.Softmax:
@@ -80,6 +88,20 @@ def rule_for(layer: Any) -> Rule:
         return Rule(output=True)
     name = operation or getattr(layer, "hosted_name", kind.__name__)
     return Rule(reason=f"{name} has no quantization rule")
+
+
+def _float_only(layer: Any) -> str:
+    """Why TFLite computes a layer in float32 between int8 ones; empty if it does not."""
+    if isinstance(layer, _L.Activation):
+        name = layer.activation.__name__
+        return "" if name in _INTEGER_ACTIVATIONS else f"TFLite has no int8 {name}"
+    if isinstance(layer, _L.ReLU):
+        bounded = layer.max_value is not None and (layer.negative_slope or layer.max_value != 6.0)
+        if layer.threshold or bounded:
+            return "TFLite has no int8 ReLU with these bounds"
+    if isinstance(layer, (_L.ELU, _L.Average)):
+        return f"TFLite has no int8 {type(layer).__name__}"
+    return ""
 
 
 @functools.cache

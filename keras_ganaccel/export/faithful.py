@@ -22,6 +22,7 @@ from keras_ganaccel.errors import EquivalenceError, UnsupportedLayerError, Verif
 from keras_ganaccel.export.inspect import FileFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.promises import broken_promises, integer_problems
+from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.tflite import export_tflite
 
 _LOGGER = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ def checked(compressed: Compressed, samples: Any) -> Compressed:
             _LOGGER.warning("No file to compare the compressed model with: %s", error)
             return compressed
         facts = inspect_tflite(path)
-    answers = _answers(TFLiteRunner(facts.content, path.name), samples)
+    with native_stderr_to_log():
+        answers = TFLiteRunner(facts.content, path.name).run(*keras.tree.flatten(samples))
     returned = _outputs(compressed.keras_model, samples)
     if aware is None:
         _check_equal(compressed.technique, returned, answers)
@@ -93,10 +95,6 @@ def _outputs(model: Any, samples: Any) -> np.ndarray:
     """The first output of a model of either Keras."""
     outputs = model(samples, training=False)
     return np.asarray(keras.tree.flatten(outputs)[0], np.float32)
-
-
-def _answers(runner: TFLiteRunner, samples: Any) -> np.ndarray:
-    return runner.run(*keras.tree.flatten(samples))
 
 
 def _step(facts: FileFacts, trained: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""A small trained classifier and its data, made once."""
+"""A small trained classifier and its data, made once, and classifiers drawn at random."""
 
 import keras
 import numpy as np
@@ -62,3 +62,96 @@ def accuracy(digits):
         return float((np.argmax(model(x, training=False), -1) == y).mean())
 
     return measure
+
+
+def draw_net(seed):
+    """Draws a classifier of (12, 12, 3) to four logits with what makes ranges and weights meet."""
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+
+    def frozen():
+        return bool(rng.random() < 0.7)
+
+    def normed(x):
+        return L.BatchNormalization(
+            scale=bool(rng.integers(2)), center=bool(rng.integers(2)), trainable=frozen(),
+            moving_mean_initializer=keras.initializers.RandomNormal(stddev=0.3),
+            moving_variance_initializer=keras.initializers.RandomUniform(0.5, 2.0),
+        )(x)  # fmt: skip
+
+    def activated(x):
+        kind = rng.choice(["relu", "relu6", "sigmoid", "tanh", "leaky", "none"])
+        if kind == "leaky":
+            return L.LeakyReLU(0.1)(x)
+        return x if kind == "none" else L.Activation(str(kind))(x)
+
+    def conv(x):
+        kind = rng.choice(["conv", "conv", "separable", "depthwise", "nested"])
+        width = int(rng.choice([6, 8]))
+        options = {"padding": "same", "use_bias": bool(rng.integers(2)), "trainable": frozen()}
+        if kind == "separable":
+            y = L.SeparableConv2D(width, 3, **options)(x)
+        elif kind == "depthwise":
+            y = L.DepthwiseConv2D(3, **options)(x)
+        elif kind == "nested":
+            inner = keras.Input(x.shape[1:])
+            block = L.Conv2D(width, 3, padding="same")(inner)
+            block = keras.Model(inner, L.ReLU()(L.BatchNormalization()(block)))
+            block.trainable = frozen()
+            y = block(x)
+        else:
+            y = L.Conv2D(width, int(rng.choice([1, 3])), **options)(x)
+        return activated(normed(y) if rng.random() < 0.5 else y)
+
+    def passed(x):
+        kind = rng.choice(["pool", "average", "pad", "reshape", "permute", "up", "none"])
+        if kind == "pool":
+            return L.MaxPooling2D(3, 1, padding="same")(x)
+        if kind == "average":
+            return L.AveragePooling2D(3, 1, padding="same")(x)
+        if kind == "pad":
+            return L.Cropping2D(1)(L.ZeroPadding2D(1)(x))
+        if kind == "reshape":
+            return L.Reshape(x.shape[1:])(L.Flatten()(x))
+        if kind == "permute":
+            return L.Permute((2, 1, 3))(x)
+        return L.UpSampling2D()(L.MaxPooling2D()(x)) if kind == "up" else x
+
+    image = keras.Input((12, 12, 3))
+    x = L.Rescaling(2.0, offset=-1.0)(image) if rng.random() < 0.5 else image
+    found = [activated(L.Conv2D(8, 3, padding="same", trainable=frozen(), name="first")(x))]
+    for _ in range(int(rng.integers(2, 5))):
+        x = found[int(rng.integers(len(found)))]
+        kind = rng.choice(["conv", "passed", "concatenate", "add", "shared"])
+        if kind == "concatenate":
+            x = L.Concatenate()([x, conv(found[-1])])
+        elif kind == "add":
+            x = L.ReLU()(L.Add()([x, L.Conv2D(x.shape[-1], 1)(found[-1])]))
+        elif kind == "shared":
+            shared = L.Conv2D(x.shape[-1], 3, padding="same", trainable=frozen())
+            x = L.Concatenate()([shared(x), shared(passed(x))])
+        else:
+            x = conv(x) if kind == "conv" else passed(x)
+        found.append(x)
+    x = L.GlobalAveragePooling2D()(L.Concatenate()(found[-2:]))
+    return keras.Model(image, L.Dense(4, name="logits")(L.Dense(32, activation="relu")(x)))
+
+
+def weights_that_stay(model):
+    """The values of every weight that training must not move, by path."""
+    found = {}
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if not layer.trainable and not isinstance(layer, keras.Model):
+            found |= {weight.path: weight.numpy().copy() for weight in layer.weights}
+    return found
+
+
+@pytest.fixture(scope="session")
+def random_net():
+    """Small classifiers: branches, chains of concatenations, frozen, nested and shared layers."""
+    return draw_net
+
+
+@pytest.fixture(scope="session")
+def frozen_weights():
+    return weights_that_stay
