@@ -243,10 +243,13 @@ class _Preparation:
         x, source = args[0], fusion.leader.operation
         size = x.shape[1:]
         scale, shift = affine_parameters(source)
-        if len(size) not in (1, 3) or scale.ndim > 1 or None in size[-1:]:
+        flat = len(size) < 3
+        open_size = None in (size if flat else size[-1:])
+        if len(size) > 3 or open_size or scale.ndim > 1 or not _scales_channels(source, x):
             return self._copied_and_activated(fusion, args, kwargs)
-        if len(size) == 1:
-            x = keras.layers.Reshape((1, 1, size[0]), name=self._name("reshape"))(x)
+        if flat:
+            image = (1,) * (3 - len(size)) + tuple(size)
+            x = keras.layers.Reshape(image, name=self._name("reshape"))(x)
         layer = keras.layers.DepthwiseConv2D(
             1,
             activation=fusion.activation,
@@ -257,7 +260,7 @@ class _Preparation:
         layer.kernel.assign(np.broadcast_to(scale, size[-1:]).reshape(layer.kernel.shape))
         layer.bias.assign(np.broadcast_to(shift, size[-1:]))
         self._record(fusion, layer.name, None)
-        if len(size) == 1:
+        if flat:
             outputs = keras.layers.Reshape(size, name=self._name("reshape"))(outputs)
         return outputs
 
@@ -354,6 +357,16 @@ def _freeze(
         layer.bias.trainable = bias
 
 
+def _scales_channels(layer: keras.layers.Layer, x: Any) -> bool:
+    """Whether the factors of a layer lie along the last axis of its input, or are single numbers."""
+    last = len(x.shape) - 1
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return layer.axis in (-1, last)
+    if isinstance(layer, keras.layers.Normalization):
+        return set(layer._keep_axis) <= {last}
+    return True
+
+
 def _is_affine_norm(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center
 
@@ -369,17 +382,14 @@ def _restore_layer(
         if _is_affine_norm(source):
             _restore_norm(layer, source)
         return
-    if isinstance(source, keras.layers.SeparableConv2D):
-        target = (
-            source.depthwise_kernel
-            if isinstance(layer, keras.layers.DepthwiseConv2D)
-            else source.pointwise_kernel
-        )
-    elif hasattr(layer, "kernel") and isinstance(layer.kernel, keras.Variable):
-        target = source.kernel
-    else:
+    if norm is None and type(layer) is type(source):
         source.set_weights(layer.get_weights())
         return
+    if isinstance(source, keras.layers.SeparableConv2D):
+        half = isinstance(layer, keras.layers.DepthwiseConv2D)
+        target = source.depthwise_kernel if half else source.pointwise_kernel
+    else:
+        target = source.kernel
     if norm is not None and scale is not None:
         _restore_folded(layer, source, target, norm, scale)
         return

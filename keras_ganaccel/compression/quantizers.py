@@ -99,7 +99,7 @@ def _float_only(layer: Any) -> str:
         bounded = layer.max_value is not None and (layer.negative_slope or layer.max_value != 6.0)
         if layer.threshold or bounded:
             return "TFLite has no int8 ReLU with these bounds"
-    if isinstance(layer, (_L.ELU, _L.Average)):
+    if isinstance(layer, (_L.ELU, _L.Average, _L.Rescaling)):
         return f"TFLite has no int8 {type(layer).__name__}"
     return ""
 
