@@ -358,7 +358,7 @@ def _freeze(
 
 
 def _scales_channels(layer: keras.layers.Layer, x: Any) -> bool:
-    """Whether the factors of a layer lie along the last axis of its input, or are single numbers."""
+    """Whether the factors of a layer lie along its input's last axis, or are single numbers."""
     last = len(x.shape) - 1
     if isinstance(layer, keras.layers.BatchNormalization):
         return layer.axis in (-1, last)

@@ -220,7 +220,7 @@ def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts
     """Counts zeros and distinct values of the kernels among named weights.
 
     Args:
-        weights: Name and values of each; kernels are those whose name ends in ``kernel``.
+        weights: Name and values of each; kernels are those whose name ends in ``kernel`` or ``embeddings``.
     """
     return tuple(
         KernelFacts(
@@ -234,7 +234,7 @@ def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts
             distinct_per_channel=most_distinct(np.moveaxis(values, -1, 0)),
         )
         for name, values in weights
-        if name.partition(":")[0].endswith("kernel")
+        if name.partition(":")[0].endswith(("kernel", "embeddings"))
     )
 
 

@@ -38,6 +38,8 @@ BIAS_SLOT = {
     "CONV_3D": 2,
     "CONV_3D_TRANSPOSE": 3,
 }
+# Where embeddings are.
+LOOK_UP_SLOT = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}
 # Where TFLite keeps the output channels; matrix products have none of their own.
 _CHANNEL_AXIS = {
     "CONV_2D": 0,
@@ -106,7 +108,7 @@ class KernelFacts:
 def kernel_facts(model: Any) -> tuple[KernelFacts, ...]:
     """Counts zeros and distinct values of every constant kernel, each tensor once."""
     facts = {}
-    for key, operator_type, tensor in _kernels(model):
+    for key, operator_type, tensor in (*_kernels(model), *_looked_up(model)):
         if key not in facts:
             facts[key] = _facts_of(model, tensor, operator_type)
     return tuple(facts.values())
@@ -303,6 +305,22 @@ def _check_values(values: np.ndarray, tensor: Any, quantization: Any) -> None:
 def most_distinct(channels: Iterable[np.ndarray]) -> int:
     """Returns the number of different values in the array that has the most."""
     return max((len(np.unique(channel)) for channel in channels), default=0)
+
+
+def _looked_up(model: Any) -> Iterator[tuple[tuple[int, int], str, Any]]:
+    """Yields (key, operator, tensor) of each constant matrix that rows are looked up in."""
+    for number, subgraph in enumerate(model.subgraphs):
+        producer = {int(index): op for op in subgraph.operators or [] for index in op.outputs}
+        for operator in subgraph.operators or []:
+            if operator_name(model, operator) not in LOOK_UP_SLOT:
+                continue
+            index = int(operator.inputs[LOOK_UP_SLOT[operator_name(model, operator)]])
+            while index in producer and operator_name(model, producer[index]) == "DEQUANTIZE":
+                index = int(producer[index].inputs[0])
+            tensor = subgraph.tensors[index]
+            is_weight = dtype_name(tensor) not in _INDEX_TYPES and len(shape_of(tensor)) == 2
+            if is_weight and constant(model, tensor) is not None:
+                yield (number, index), operator_name(model, operator), tensor
 
 
 def _unpacked_nibbles(data: np.ndarray, tensor: Any) -> np.ndarray:
