@@ -220,7 +220,7 @@ def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts
     """Counts zeros and distinct values of the kernels among named weights.
 
     Args:
-        weights: Name and values of each; kernels are those whose name ends in ``kernel`` or ``embeddings``.
+        weights: Name and values of each; a kernel's name ends in ``kernel`` or ``embeddings``.
     """
     return tuple(
         KernelFacts(
