@@ -100,7 +100,7 @@ def quantize(
     """Trains a model that computes as its int8 file will (Jacob et al., arXiv 1712.05877).
 
     TF-MOT's ranges start at ±6 and move by a thousandth per step, which a short training never
-    makes up for; here they start from `calibration`.
+    makes up for; here they start from `calibration`, and are measured on it again at the end.
 
     Args:
         model: A built Keras 3 model in float32. It is not changed.
@@ -120,10 +120,10 @@ def quantize(
     rules = quantization_rules(twin)
     twins = twin_variables(prepared.model, twin)
     moving = trained_variables(prepared.model, twin)
-    ranges = output_ranges(twin, [n for n, rule in rules.items() if rule.output], calibration)
+    ranged = [name for name, rule in rules.items() if rule.output]
     aware = rewrapped(twin, lambda layer: quantized(layer, rules[layer.name]))
     wrappers = [layer for layer in aware.layers if hasattr(layer, "quantize_config")]
-    _set_ranges(wrappers, ranges)
+    _set_ranges(wrappers, output_ranges(prepared.model, ranged, calibration))
     kept = preserve(prepared) if preserve is not None else Preserved({})
     after_step = kept.constraints(twins)
     if steps:
@@ -138,38 +138,39 @@ def quantize(
     for variable in prepared.model.variables:
         if id(variable) in twins:
             variable.assign(twins[id(variable)].numpy())
-    _refresh_kernel_ranges(wrappers)
+    # The moving averages lag behind the weights: outputs would be cut off where these have moved.
+    _set_ranges(wrappers, output_ranges(prepared.model, ranged, calibration))
     return QuantizedModel(aware, restore(prepared, model), prepared, rules)
 
 
 def output_ranges(
-    twin: Any, names: Sequence[str], calibration: Sequence[np.ndarray]
+    model: keras.Model, names: Sequence[str], calibration: Sequence[np.ndarray]
 ) -> dict[str, tuple[float, float]]:
     """Measures the ranges of layers' outputs in float32.
 
     Args:
-        twin: The tf_keras model.
-        names: The layers.
+        model: A prepared Keras 3 model.
+        names: The layers and operations.
         calibration: An array of samples for each input.
 
     Returns:
         For each layer the mean over batches of the smallest and of the largest value, stretched to
-        contain zero.
+        contain zero; of all its calls, where it is called more than once.
     """
-    outputs = {name: _outputs(twin.get_layer(name)) for name in names}
-    probe = tf_keras.Model(twin.inputs, outputs)
+    operations = {operation.name: operation for operation in model.operations}
+    outputs = {
+        name: [tensor for node in operations[name]._inbound_nodes for tensor in node.outputs]
+        for name in names
+    }
+    probe = keras.Model(model.inputs, outputs)
 
-    def measure(x: list[np.ndarray]) -> tf.Tensor:
+    def measure(x: list[np.ndarray]) -> list[list[float]]:
         values = probe(x, training=False)
-        return tf.stack(
-            [
-                [
-                    tf.reduce_min([tf.reduce_min(value) for value in values[name]]),
-                    tf.reduce_max([tf.reduce_max(value) for value in values[name]]),
-                ]
-                for name in names
-            ]
-        )
+        return [
+            [min(float(tf.reduce_min(v)) for v in values[name]),
+             max(float(tf.reduce_max(v)) for v in values[name])]
+            for name in names
+        ]  # fmt: skip
 
     starts = range(0, len(calibration[0]), _CALIBRATION_BATCH)
     found = [measure([each[i : i + _CALIBRATION_BATCH] for each in calibration]) for i in starts]

@@ -90,7 +90,7 @@ def test_ranges_start_from_calibration(trained, digits, tuner):
     twin = to_tf_keras(prepared.model)
     names = [n for n, rule in quantization_rules(twin).items() if rule.output]
     images = digits[0][0][:128]
-    ranges = output_ranges(twin, names, images)
+    ranges = output_ranges(prepared.model, names, [images])
     probe = keras.Model(prepared.model.inputs, prepared.model.get_layer(names[1]).output)
     values = probe(images, training=False).numpy().reshape(2, -1)
     assert ranges[names[1]] == pytest.approx((0.0, values.max(axis=1).mean()), rel=1e-5)
