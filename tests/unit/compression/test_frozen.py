@@ -12,6 +12,8 @@ from keras_ganaccel.compression.kernels import trained_ids
 from keras_ganaccel.compression.prepare import prepare, restore
 from keras_ganaccel.errors import InvalidInputError
 
+pytestmark = pytest.mark.train
+
 
 def assert_same(after, before):
     assert len(after) == len(before)

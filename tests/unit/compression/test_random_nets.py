@@ -10,6 +10,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 
+pytestmark = pytest.mark.train
+
 TECHNIQUES = ("pqat", "qat", "pcqat", "prune", "cqat", "structured_qat", "cluster")
 
 

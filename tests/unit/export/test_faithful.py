@@ -14,6 +14,8 @@ from keras_ganaccel.errors import EquivalenceError, VerificationError
 from keras_ganaccel.export import faithful
 from keras_ganaccel.export.faithful import checked
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture(scope="module")
 def data():
