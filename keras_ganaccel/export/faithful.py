@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_ganaccel.compression.compress import Compressed
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, UnsupportedLayerError, VerificationError
 from keras_ganaccel.export.inspect import FileFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
@@ -38,7 +40,7 @@ _EXACT = 1e-3
 _NAMED = 3
 
 
-def checked(compressed: Compressed, samples: Any) -> Compressed:
+def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed:
     """Compares the forms of a compressed model on the same samples, and counts in its file.
 
     A quantization-aware trained model is exported as int8 and compared with its file and with the
@@ -47,7 +49,7 @@ def checked(compressed: Compressed, samples: Any) -> Compressed:
 
     Args:
         compressed: What `keras_ganaccel.compression.compress.compress` returned.
-        samples: Some dozen samples as the model takes them.
+        samples: Some dozen samples as the model takes them, an array for each input.
 
     Returns:
         The same with ``int8`` as the file has it.
@@ -69,13 +71,14 @@ def checked(compressed: Compressed, samples: Any) -> Compressed:
             return compressed
         facts = inspect_tflite(path)
     with native_stderr_to_log():
-        answers = TFLiteRunner(facts.content, path.name).run(*keras.tree.flatten(samples))
-    returned = _outputs(compressed.keras_model, samples)
+        answers = TFLiteRunner(facts.content, path.name).run(*samples)
+    given = ModelInputs.of(compressed.keras_model).packed(list(map(tf.constant, samples)))
+    returned = _outputs(compressed.keras_model, given)
     if aware is None:
         _check_equal(compressed.technique, returned, answers)
         promises = dict(compressed.promises)
     else:
-        trained = _outputs(aware, samples)
+        trained = _outputs(aware, given)
         step = _step(facts, trained)
         _check_close("file", trained, answers, step, FILE_STEPS, FILE_SHARE)
         _check_close("keras_model", trained, returned, step, FLOAT_STEPS, FLOAT_SHARE)

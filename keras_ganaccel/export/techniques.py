@@ -183,7 +183,8 @@ def compress_and_check(
     compressed = compress_with(model, data, technique=technique, dry_run=dry_run, **options)
     if dry_run or not TECHNIQUES[technique]:
         return compressed
-    return checked(compressed, first_samples(data, SAMPLES))
+    inputs = ModelInputs.of(compressed.keras_model)
+    return checked(compressed, first_samples(data, SAMPLES, inputs))
 
 
 def weigh_techniques(

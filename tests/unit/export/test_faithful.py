@@ -30,27 +30,27 @@ def small(*layers):
 
 def test_each_form_is_compared_with_the_trained_one(data, monkeypatch):
     made = compress(small(L.ReLU()), data, technique="qat", steps=2)
-    sound = checked(made, data[0][:64])
+    sound = checked(made, [data[0][:64]])
     assert sound.promises == {"int8": True}
     with pytest.raises(VerificationError, match="sparsity is"):
-        checked(replace(made, promises={"sparsity": 0.9}), data[0][:64])
+        checked(replace(made, promises={"sparsity": 0.9}), [data[0][:64]])
     bias = made.keras_model.get_layer("logits").bias
     bias.assign(bias.value + np.array([5.0, 0.0, 0.0]))
     with pytest.raises(EquivalenceError, match=r"returned `keras_model`.*quantization steps"):
-        checked(made, data[0][:64])
+        checked(made, [data[0][:64]])
     other = compress(small(L.LeakyReLU(0.9)), (3 * data[0], data[1]), technique="qat", steps=0)
     monkeypatch.setattr(
         faithful, "export_tflite", lambda _, path, form: ga.export_tflite(other, path, form)
     )
     with pytest.raises(EquivalenceError, match="int8 file does not compute what was trained"):
-        checked(made, data[0][:64])
+        checked(made, [data[0][:64]])
 
 
 def test_float_techniques_are_compared_with_their_float_file(data):
     made = ga.compress(small(L.ReLU()), data, technique="prune", sparsity=0.5, steps=2)
     assert dict(made.promises) == {"sparsity": pytest.approx(0.5, abs=0.02)}
     with pytest.raises(VerificationError, match="not in its file"):
-        checked(replace(made, promises={"sparsity": 0.8}), data[0][:64])
+        checked(replace(made, promises={"sparsity": 0.8}), [data[0][:64]])
 
 
 @pytest.mark.parametrize(
