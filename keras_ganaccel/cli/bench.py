@@ -89,6 +89,44 @@ def compression(
         print(f"| {row['name']} | {' | '.join(cells)} |")
 
 
+@app.command("zoo", epilog="Example: ganaccel bench zoo --model text_cnn --out zoo")
+def zoo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cells; continued.")],
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")
+    ] = None,
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", help="Only this technique; may be repeated.")
+    ] = None,
+    fit_steps: Annotated[int, typer.Option(min=1, help="Steps that a model is fitted for.")] = 40,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each fine-tuning.")] = 3,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Also write the table of all cells.")
+    ] = None,
+    json_output: options.Json = False,
+) -> None:
+    """Published models in every technique: works, or is refused, and why."""
+    from keras_ganaccel.benchmarks.zoo import ROWS, run_zoo, write_page
+    from keras_ganaccel.benchmarks.zoo_models import MODELS
+
+    for given in models or ():
+        _check_known("--model", given, MODELS)
+    for given in rows or ():
+        _check_known("--row", given, ROWS)
+    found = run_zoo(
+        out,
+        models=models or tuple(MODELS),
+        rows=rows or tuple(ROWS),
+        fit_steps=fit_steps,
+        steps=steps,
+        progress=lambda text: None if json_output else print(text, flush=True),
+    )
+    if page is not None:
+        write_page(page, found)
+    if json_output:
+        show_json({"environment": environment(), "cells": found})
+
+
 @app.command(
     "gan",
     epilog="Example: ganaccel bench gan --data digits --seconds 120 --row default --out gan-bench",

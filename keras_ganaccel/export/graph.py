@@ -64,6 +64,11 @@ def has_loops(function: Any) -> bool:
     return any(op.type in ("While", "StatelessWhile") for op in function.graph.get_operations())
 
 
+def has_one_hot(function: Any) -> bool:
+    """Whether a concrete function encodes categories; its int8 kernel ignores its own scales."""
+    return any(op.type == "OneHot" for op in function.graph.get_operations())
+
+
 def canonical_graph_def(
     graph_def: Any, inputs: Iterable[str], outputs: Iterable[str]
 ) -> tuple[Any, dict[str, str]]:

@@ -17,7 +17,7 @@ from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 from keras_ganaccel.export import flatbuffer, naming
 from keras_ganaccel.export.calibration import as_generator, calibration_rows, pin_range
-from keras_ganaccel.export.graph import canonical_function, has_loops
+from keras_ganaccel.export.graph import canonical_function, has_loops, has_one_hot
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.serving import (
@@ -191,6 +191,12 @@ def _converter(serving: Serving, quantization: str, rows: Any, aware: bool) -> A
         raise UnsupportedLayerError(
             f"Loops cannot be calibrated for {quantization!r}. Received: a recurrent layer. "
             "Build it with unroll=True, or choose 'dynamic_range'."
+        )
+    if rows is not None and has_one_hot(function):
+        raise UnsupportedLayerError(
+            f"A one-hot encoding does not keep its values in {quantization!r}. Received: a layer "
+            "such as CategoryEncoding. Encode in front of the model, look up with Embedding, or "
+            "choose 'dynamic_range'."
         )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.exclude_conversion_metadata = True

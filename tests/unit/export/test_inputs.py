@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError
 from keras_ganaccel.export.predict import predict
 from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.techniques import compress
@@ -135,6 +135,17 @@ def test_models_that_cannot_be_trained_here_are_named_before_anything_is_trained
     tagger = keras.Model(series, L.Dense(3)(series), name="tagger")
     with pytest.raises(InvalidInputError, match=r"one output.*\(None, 5, 3\)"):
         compress(tagger, (np.zeros((8, 5, 4)), y), technique="qat")
+
+
+def test_one_hot_categories_are_refused_in_int8_which_would_scramble_them(tmp_path):
+    kind = keras.Input((1,), dtype="int32", name="kind")
+    model = keras.Model(kind, L.Dense(4)(L.CategoryEncoding(8, output_mode="one_hot")(kind)))
+    codes = np.arange(8)[:, None]
+    with pytest.raises(UnsupportedLayerError, match=r"one-hot.*CategoryEncoding"):
+        export_tflite(model, tmp_path / "m.tflite", "int8", representative_dataset=codes)
+    path = export_tflite(model, tmp_path / "m.tflite")
+    labels = model.predict(codes, verbose=0).argmax(axis=1)
+    assert verify(path, (codes, labels), latency_repeats=0).accuracy == 1.0
 
 
 @pytest.mark.parametrize(
