@@ -177,10 +177,13 @@ def _fitted(
             # Statistics that follow within a few steps.
             layer.momentum = 0.7
     model.compile(keras.optimizers.Adam(1e-3), _loss(model, entry))
-    targets = data[1] if entry.classifies else data[0]
-    epochs = max(steps * _BATCH // _ROWS_OF_DATA, 1)
-    x = data[0] if isinstance(data[0], np.ndarray) else ModelInputs.of(model).packed(data[0])
-    model.fit(x, targets, batch_size=_BATCH, epochs=epochs, verbose=0)
+    inputs = ModelInputs.of(model)
+    arrays = inputs.arrays(data[0])
+    targets = data[1] if entry.classifies else arrays[0]
+    # Not `fit`, at whose end tf.data waits for its tuner.
+    for step in range(steps):
+        rows = np.arange(step * _BATCH, (step + 1) * _BATCH) % _ROWS_OF_DATA
+        model.train_on_batch(inputs.packed([array[rows] for array in arrays]), targets[rows])
     model.save_weights(weights)
     return model, data
 

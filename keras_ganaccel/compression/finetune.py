@@ -208,7 +208,9 @@ def training_stream(
         logits = np.concatenate([ask(inputs.packed(part)).numpy() for part in parts])
     stream = ordered_stream((*x, label, logits), batch_size=batch_size, seed=seed)
     if len(x) > 1 or inputs.structure != 0:
-        stream = stream.map(lambda *parts: (inputs.packed(parts[:-2]), *parts[-2:]))
+        stream = without_autotuner(
+            stream.map(lambda *parts: (inputs.packed(parts[:-2]), *parts[-2:]))
+        )
     return stream, teacher is not None
 
 
