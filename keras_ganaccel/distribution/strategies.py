@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 # Instructions that multiply bfloat16 numbers.
 BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_ISA_LIMIT = "ONEDNN_MAX_CPU_ISA"
+_BELOW_AVX512 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 _STARTED = "TensorFlow has already started its devices. Call this before anything else uses them."
 
@@ -165,12 +167,18 @@ def choose_precision(name: str = "auto") -> tuple[str, str]:
 
 
 def cpu_flags() -> set[str]:
-    """What the first CPU can do, as Linux on x86 tells it; empty elsewhere."""
+    """What kernels may use of the first CPU, as Linux on x86 tells it; empty elsewhere.
+
+    Who keeps oneDNN below AVX-512 (``ONEDNN_MAX_CPU_ISA=AVX2``) has a CPU without it.
+    """
     try:
         lines = _CPU_DESCRIPTION.read_text(encoding="utf-8").splitlines()
     except OSError:
         return set()
-    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    if os.environ.get(_ISA_LIMIT, "DEFAULT").upper() in _BELOW_AVX512:
+        return {flag for flag in flags if not flag.startswith(("avx512", "amx"))}
+    return flags
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:

@@ -34,6 +34,7 @@ def test_auto_precision_follows_the_cpu(monkeypatch, tmp_path, flags, precision)
     described = tmp_path / "cpuinfo"
     described.write_text(f"processor\t: 0\n{flags}\nprocessor\t: 1\n")
     monkeypatch.setattr(strategies, "_CPU_DESCRIPTION", described)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     assert choose_precision("auto")[0] == precision
 
 
@@ -97,3 +98,16 @@ def test_a_batch_must_divide_among_the_replicas():
 
     with pytest.raises(InvalidInputError, match="multiple of the 2 replicas"):
         distribute_stream(TwoReplicas(), lambda _: None, 7)
+
+
+@pytest.mark.parametrize(("limit", "left"), [("AVX2", False), ("avx2_vnni", False), ("ALL", True)])
+def test_a_cpu_whose_kernels_are_held_below_avx512_counts_as_one_without(
+    monkeypatch, tmp_path, limit, left
+):
+    described = tmp_path / "cpuinfo"
+    described.write_text("flags : avx2 avx512f avx512_bf16 amx_bf16\n")
+    monkeypatch.setattr(strategies, "_CPU_DESCRIPTION", described)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    flags = strategies.cpu_flags()
+    assert "avx2" in flags
+    assert ("avx512f" in flags) == ("amx_bf16" in flags) == left
