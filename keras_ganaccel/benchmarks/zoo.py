@@ -38,7 +38,7 @@ ROWS: Mapping[str, tuple[str | None, str]] = {
 OUTCOMES = ("works", "refused", "fails")
 _ROWS_OF_DATA = 64
 _BATCH = 16
-_OPTIONS = {"sparsity": 0.3, "macs_fraction": 0.8}
+_OPTIONS: dict[str, Any] = {"sparsity": 0.3, "macs_fraction": 0.8}
 # How far an answer of a file may lie from what it was made from, in shares of the largest one.
 _ALLOWED = {"float32": 1e-3, "float16": 2e-2, "dynamic_range": 0.15, "int8": 0.35}
 _AGREEMENT = 0.9
@@ -215,7 +215,7 @@ def _compared(
     received = opened.outputs(opened.samples(x))
     apart = float(np.abs(received - expected).max() / max(np.abs(expected).max(), 1e-6))
     assert opened.file_facts is not None
-    figures = {
+    figures: dict[str, Any] = {
         "bytes": opened.bytes,
         "mixed": quantization == "int8" and _is_mixed(opened.file_facts),
         "difference": apart,
