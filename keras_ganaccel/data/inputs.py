@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -152,11 +153,7 @@ def _fitted(array: np.ndarray, name: str, shape: tuple[int | None, ...], dtype: 
             f"The input {name!r} takes samples of shape {shape}. Received: {received}. "
             "Give samples of that shape."
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InvalidInputError(
-            f"The samples of {name!r} must be finite. Received: "
-            f"{int(np.sum(~np.isfinite(array)))} values that are not. Fill or leave them out."
-        )
+    check_finite(array, name)
     whole = not dtype.startswith(("float", "bfloat"))
     if whole and array.dtype.kind == "f" and (array != np.rint(array)).any():
         raise InvalidInputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,9 +42,8 @@ class AccelerationResult:
     def artifacts(self) -> dict[str, Path]:
         """The delivered files by name without ending, such as ``"student_int8"``."""
         folder = self.folder / "artifacts"
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        tops = sorted({Path(name).parts[0] for name in manifest})
-        return {Path(top).name.partition(".")[0]: folder / top for top in tops}
+        files = sorted(path for path in folder.glob("*") if path.name != "manifest.json")
+        return {path.name.partition(".")[0]: path for path in files}
 
     @property
     def report(self) -> Path:

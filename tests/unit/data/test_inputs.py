@@ -54,7 +54,7 @@ def test_one_array_keeps_its_values(rows, dtype):
         ({"age": AGES, "id": IDS}, "'age', 'ids'.*'id'"),
         ([AGES, IDS[:2]], "row per sample"),
         ([AGES, IDS + 0.5], "'ids' takes whole numbers.*0.5"),
-        ([AGES * np.nan, IDS], "'age' must be finite.*3 values"),
+        ([AGES * np.nan, IDS], "`age` must hold finite numbers.*3 of 3 rows"),
         ([AGES, np.full((3, 2), "a")], "'ids' takes int32 numbers"),
         ([np.zeros((3, 2)), IDS], r"'age' takes samples of shape \(1,\).*\(2,\)"),
     ],
