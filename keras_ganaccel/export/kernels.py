@@ -260,7 +260,7 @@ def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
     values = stored_values(model, tensor)
     shape = shape_of(tensor)
     quantization = quantization_of(tensor)
-    _check_values(values, tensor, quantization)
+    _check_values(values, tensor, quantization, operator)
     zero: np.ndarray | int = 0
     channels = [values.ravel()]
     per_channel = quantization is not None and len(quantization[0]) > 1
@@ -289,14 +289,16 @@ def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
     )
 
 
-def _check_values(values: np.ndarray, tensor: Any, quantization: Any) -> None:
+def _check_values(values: np.ndarray, tensor: Any, quantization: Any, operator: str) -> None:
     """Raises ValueError where stored values do not mean what they would be counted as."""
     name = text(tensor.name)
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise ValueError(f"kernel {name!r} holds values that are no numbers")
     signed = np.issubdtype(values.dtype, np.signedinteger)
-    if quantization is not None and signed and np.any(quantization[1]):
+    symmetric = signed and operator not in LOOK_UP_SLOT
+    if quantization is not None and symmetric and np.any(quantization[1]):
         # The interpreter takes such kernels as symmetric, whatever zero point is written there.
+        # Rows that are looked up are passed on with it.
         raise ValueError(f"kernel {name!r} has a zero point other than 0")
     if tensor.sparsity is not None and values.size > _size(shape_of(tensor)):
         raise ValueError(f"kernel {name!r} stores more values than it has")
