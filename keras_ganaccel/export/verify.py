@@ -343,12 +343,6 @@ def _samples(
             "`data` must be samples and as many integer labels. "
             f"Received: {len(x[0])} samples and {y.dtype} {y.shape}. Give (x, y)."
         )
-    if not np.isfinite(x).all():
-        wrong = int((~np.isfinite(x).reshape(len(x), -1).all(axis=1)).sum())
-        raise InvalidInputError(
-            f"Samples must be finite numbers. Received: NaN or infinities in {wrong} of {len(x)}. "
-            "Leave them out, or fill them in."
-        )
     if spec is None and value_range is None and says_of_data(metadata):
         notes += (
             f"that {name} is for raw values in {in_words(metadata.value_range)} is its own word: "
