@@ -267,6 +267,9 @@ def read_json(content: str | bytes, *, most_bytes: int = MOST_JSON_BYTES) -> Any
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"not valid JSON ({error.msg}, {where})") from None
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -108,6 +108,8 @@ def load_tfds(name: str, size: tuple[int, int] | None = None) -> RawData:
 
 
 def _collect(tfds: Any, builder: Any, name: str, size: tuple[int, int] | None) -> RawData:
+    from keras_ganaccel.pipelines import without_autotuner
+
     samples: list[np.ndarray] = []
     labels: list[int] = []
     supplied = {}
@@ -115,7 +117,8 @@ def _collect(tfds: Any, builder: Any, name: str, size: tuple[int, int] | None) -
         if split not in builder.info.splits:
             continue
         first = len(samples)
-        for image, label in tfds.as_numpy(builder.as_dataset(split=split, as_supervised=True)):
+        rows = without_autotuner(builder.as_dataset(split=split, as_supervised=True))
+        for image, label in tfds.as_numpy(rows):
             samples.append(image if size is None else resize_samples(image[np.newaxis], size)[0])
             labels.append(int(label))
         supplied[split] = np.arange(first, len(samples))

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.pipelines import without_autotuner
 
 MAX_ROWS = 500
 
@@ -91,7 +92,7 @@ def _rows_of_iterable(
     if callable(samples):
         samples = samples()
     rows: list[list[np.ndarray]] = []
-    for sample in samples:
+    for sample in without_autotuner(samples):
         if isinstance(sample, dict):
             sample = [sample[spec.name] for spec in inputs]
         elif not isinstance(sample, (tuple, list)):

@@ -65,7 +65,8 @@ class Ledger:
         except GanAccelError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"{type(error).__name__} {str(error)[:80]}"
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
+            reason = f"{kind}{str(error)[:80]}"
             raise InvalidInputError(
                 f"The file is no ledger. Received: {str(path)!r} ({reason}). "
                 "Restore it, or run again."
