@@ -117,8 +117,8 @@ def test_a_step_takes_a_batch_per_discriminator_update():
         (X, Y[:3], {}, "must have the shape"),
         (X * 200, Y, {}, r"must lie in \[-1, 1\]"),
         (X * np.nan, Y, {}, r"must lie in \[-1, 1\]"),
-        (X, Y + 1, {}, r"Labels must be in 0..1"),
-        (X, Y, {"steps": 0}, "`steps` must be at least 1"),
+        (X, Y + 1, {}, r"Labels must be whole numbers in 0..1"),
+        (X, Y, {"steps": 0}, "`steps` must be a whole number, at least 1"),
     ],
 )
 def test_wrong_arguments_are_refused(x, y, options, message):
