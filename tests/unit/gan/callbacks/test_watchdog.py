@@ -51,7 +51,8 @@ def test_healthy_training_is_left_alone(gan, drive, caplog):
     drive(dog, gan, range(4, 41, 4), real_logits=3.0, fake_logits=-3.0, generator_loss=6.0)
     assert dog.events == []
     assert same(weights(gan), before)
-    assert not caplog.records
+    # TensorFlow may have something to say of its own, such as that a function was traced again.
+    assert not [record for record in caplog.records if record.name.startswith("keras_ganaccel")]
 
 
 def test_a_nan_rolls_back_to_the_last_good_state(gan, drive, caplog):
