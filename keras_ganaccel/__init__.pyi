@@ -18,7 +18,7 @@ from .config import ReuseConfig as ReuseConfig
 from .config import RunConfig as RunConfig
 from .config import StudentConfig as StudentConfig
 from .config import TeacherConfig as TeacherConfig
-from .config import load_config as load_config
+from .config_file import load_config as load_config
 from .config import preset as preset
 from .config import with_values as with_values
 from .distribution import make_strategy as make_strategy

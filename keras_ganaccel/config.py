@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, presets, and their round trip through YAML.
+"""The configuration of a run: frozen dataclasses and presets.
 
 Names are Keras' own wherever Keras has one. Every field carries its range; a value outside, an
 unknown key or a wrong type is refused in one line. This module does not import TensorFlow.
@@ -6,18 +6,13 @@ unknown key or a wrong type is refused in one line. This module does not import 
 
 from __future__ import annotations
 
-import dataclasses
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
-from keras_ganaccel.files import atomic_open
-from keras_ganaccel.options import ARMS, AUGMENTATIONS, FILTERS, OBJECTIVES, hints, option, replaced
+from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.options import ARMS, AUGMENTATIONS, FILTERS, OBJECTIVES, option, replaced
 
 
 @dataclass(frozen=True)
@@ -32,6 +27,11 @@ class DataConfig:
         unlabelled: Path of further samples without labels.
         value_range: The raw values that mean black and white; None finds them.
         skip_corrupt: Leave out unreadable images instead of refusing the folder.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.DataConfig(source="digits", labels_per_class=50).image_size is None
+        True
     """
 
     source: str = "digits"
@@ -75,6 +75,11 @@ class GanConfig:
             size.
         evaluate_every: Steps between KID measurements on validation data; 0 for none.
         checkpoint_every: Steps between checkpoints.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.GanConfig(steps=3000, augmentation=("translation", "cutout")).generator
+        'residual'
     """
 
     enabled: bool = True
@@ -115,6 +120,11 @@ class PoolConfig:
             ``"density_ratio"`` that of cGAN-KD.
         generated_fraction: Share of generated samples in the mixed stream.
         generated_weight: Sample weight of a generated sample (a real one has 1).
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.PoolConfig(generated_fraction=0.25).filters
+        ('teacher_agreement',)
     """
 
     size: int = option(5000, low=16)
@@ -132,6 +142,11 @@ class TeacherConfig:
         size: Size of the Keras members.
         steps: Optimiser steps of each Keras member; None fits preset and data, see
             `journey.budget`.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.TeacherConfig(members=("svm", "convnet")).size
+        'small'
     """
 
     members: tuple[str, ...] = ("svm", "extra_trees", "convnet", "convnet")
@@ -153,12 +168,17 @@ class StudentConfig:
         learning_rate: Its first learning rate; None fits preset and model.
         schedule: ``"cosine"`` or ``"constant"``.
         loss: ``"crossentropy"``; with distillation it is weighed against the teacher's loss.
-        label_smoothing: Of the cross-entropy.
+        label_smoothing: Label smoothing of the cross-entropy.
         temperature: Softens teacher and student when distilling (Hinton).
         alpha: Weight of the labels' loss; the teacher's has ``1 - alpha``.
         augmentation: Out of shift, flip, cutout, mixup, cutmix.
         transfer_size: Augmented real samples that the teacher labels; None takes 20,000, or as
             many as fit in 256 MiB.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.StudentConfig(size="small").architecture
+        'separable'
     """
 
     architecture: str = "separable"
@@ -192,11 +212,16 @@ class GateConfig:
             `TeacherConfig`.
         pairs: Paired seeds and folds.
         steps: Optimiser steps per arm and pair; None fits preset and data.
-        confidence: Of the interval that must lie above zero.
+        confidence: Level of the interval that must lie above zero.
         headroom_check: Before a GAN is trained, look whether a transfer set can help at all.
         headroom_rows: Where to look: on ``"folds"`` of the training rows, or on the rows of
             ``"validation"``, which costs nothing: teacher and student are those of the run.
         generate_anyway: Train the GAN and compare its arms in spite of missing headroom.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.GateConfig(pairs=10).headroom_rows
+        'folds'
     """
 
     arms: tuple[str, ...] = option(("gan", "pca_gaussian", "unlabelled"), choices=ARMS)
@@ -221,6 +246,11 @@ class CompressionConfig:
         steps: Optimiser steps of each fine-tuning; None fits preset and data.
         learning_rate: Adam's, while fine-tuning.
         calibration_samples: Training samples that set the integer ranges.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.CompressionConfig(technique="prune", sparsity=0.8).steps is None
+        True
     """
 
     technique: str = option("pqat", choices=("prune", "qat", "pqat"))
@@ -242,6 +272,11 @@ class ModelConfig:
         input_range: What the model takes, if not [0, 1].
         from_logits: Whether it returns logits; None looks at the last layer.
         allow_unsafe: Load a file that holds code (lambda layers).
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.ModelConfig(path="mine.keras", input_range=(-1.0, 1.0)).reinitialize
+        False
     """
 
     path: str | None = None
@@ -258,6 +293,11 @@ class ReuseConfig:
     Args:
         generator: A ``generator.keras`` file; no GAN is trained.
         pool: A pool folder; nothing is generated.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.ReuseConfig(generator="runs/earlier/artifacts/generator.keras").pool is None
+        True
     """
 
     generator: str | None = None
@@ -270,9 +310,14 @@ class RunConfig:
 
     Args:
         preset: The preset that it started from.
-        seed: Of every random choice but the test split.
+        seed: Seed of every random choice but the test split.
         strategy: ``"auto"``, ``"cpu:N"``, ``"mirrored"`` or ``"multiworker"``.
-        data: See `DataConfig`; likewise the others.
+        data: The data, see `DataConfig`; likewise the others.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.RunConfig(seed=1, data=ga.DataConfig("mine.npz", labels_per_class=50)).gan.enabled
+        True
     """
 
     preset: str = option("default", choices=("quick", "default", "best"))
@@ -327,7 +372,8 @@ def preset(name: str = "default") -> RunConfig:
         InvalidInputError: The name is unknown.
 
     Example:
-        >>> preset("quick").gan.steps < preset().gan.steps
+        >>> import keras_ganaccel as ga
+        >>> ga.preset("quick").gan.steps < ga.preset().gan.steps
         True
     """
     if name not in PRESETS:
@@ -346,100 +392,10 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         InvalidInputError: A name is unknown, or a value has the wrong type or range.
 
     Example:
-        >>> with_values(preset(), {"gan.steps": 10}).gan.steps
+        >>> import keras_ganaccel as ga
+        >>> ga.with_values(ga.preset(), {"gan.steps": 10}).gan.steps
         10
     """
     for name, value in values.items():
         config = replaced(config, name, value)
     return config
-
-
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Reads ``key=value`` words of a command line, the values in YAML's notation.
-
-    Example:
-        >>> parse_settings(["gan.steps=10", "gan.augmentation=[cutout]"])
-        {'gan.steps': 10, 'gan.augmentation': ['cutout']}
-    """
-    values = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or not name:
-            raise InvalidInputError(
-                f"`--set` takes key=value. Received: {setting!r}. Write for example gan.steps=500."
-            )
-        try:
-            values[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InvalidInputError(
-                f"The value of `--set {name}` cannot be read. Received: {text!r}. "
-                "Write a number, a word, or a list such as [a, b]."
-            ) from None
-    return values
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Returns the configuration as nested plain values (lists for tuples), fit for YAML or JSON."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-    return plain(dataclasses.asdict(config))
-
-
-def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Builds a configuration from nested values; what is not given is the named preset's.
-
-    Raises:
-        InvalidInputError: A key is unknown, or a value has the wrong type or range.
-    """
-    if not isinstance(values, Mapping):
-        raise InvalidInputError(
-            f"A configuration must be a mapping. Received: {type(values).__name__}. "
-            "Write `key: value` lines."
-        )
-    flat: dict[str, Any] = {}
-    sections = {name for name, kind in hints(RunConfig).items() if dataclasses.is_dataclass(kind)}
-    for key, value in values.items():
-        if key in sections and isinstance(value, Mapping):
-            flat.update({f"{key}.{inner}": item for inner, item in value.items()})
-        elif key != "preset":
-            flat[str(key)] = value
-    return with_values(preset(str(values.get("preset", "default"))), flat)
-
-
-def config_yaml(config: RunConfig) -> str:
-    """Returns the configuration as YAML."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
-
-
-def save_config(config: RunConfig, path: str | Path) -> None:
-    """Writes the configuration as YAML, atomically."""
-    with atomic_open(path, "w") as file:
-        file.write(config_yaml(config))
-
-
-def load_config(path: str | Path) -> RunConfig:
-    """Reads a configuration that `save_config` or a person wrote (YAML, and so JSON too).
-
-    Raises:
-        MissingFileError: The file cannot be read.
-        InvalidInputError: It is no configuration.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise MissingFileError(
-            f"The configuration cannot be read. Received: {str(path)!r}. Name a YAML file."
-        ) from None
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise InvalidInputError(
-            f"The configuration is not valid YAML{line}. Received: {str(path)!r}. Mend the file."
-        ) from None
-    return from_dict(values if values is not None else {})

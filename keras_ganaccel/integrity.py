@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.config import load_config, to_dict
+from keras_ganaccel.config_file import load_config, to_dict
 from keras_ganaccel.environment import environment
 from keras_ganaccel.errors import DamagedFileError, InvalidInputError
 from keras_ganaccel.files import read_sealed_json, sha256, shown, write_sealed_json

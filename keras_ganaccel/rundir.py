@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel import integrity
-from keras_ganaccel.config import RunConfig, config_yaml, from_dict, load_config, save_config
+from keras_ganaccel.config import RunConfig
+from keras_ganaccel.config_file import config_yaml, from_dict, load_config, save_config
 from keras_ganaccel.environment import OWN_PACKAGE, differences, environment
 from keras_ganaccel.errors import (
     DamagedFileError,

@@ -10,7 +10,8 @@ import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import show_json
-from keras_ganaccel.config import RunConfig, parse_settings, with_values
+from keras_ganaccel.config import RunConfig, with_values
+from keras_ganaccel.config_file import parse_settings
 from keras_ganaccel.environment import environment
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.files import write_json

@@ -9,7 +9,8 @@ import typer
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import console, show_error, show_json
-from keras_ganaccel.config import parse_settings, preset, with_values
+from keras_ganaccel.config import preset, with_values
+from keras_ganaccel.config_file import parse_settings
 from keras_ganaccel.errors import InvalidInputError, RunInterrupted
 from keras_ganaccel.files import shown
 from keras_ganaccel.invocation import command_line

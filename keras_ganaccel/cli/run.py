@@ -12,14 +12,8 @@ import yaml
 
 from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import console, show_error, show_json
-from keras_ganaccel.config import (
-    RunConfig,
-    load_config,
-    parse_settings,
-    preset,
-    to_dict,
-    with_values,
-)
+from keras_ganaccel.config import RunConfig, preset, with_values
+from keras_ganaccel.config_file import load_config, parse_settings, to_dict
 from keras_ganaccel.errors import InvalidInputError, RunInterrupted
 from keras_ganaccel.files import shown
 from keras_ganaccel.journey.user_model import check_model_file

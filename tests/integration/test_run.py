@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from keras_ganaccel.cli.main import _run
-from keras_ganaccel.config import load_config
+from keras_ganaccel.config_file import load_config
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.report.ledger import STAGES, Ledger
 

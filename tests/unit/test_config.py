@@ -5,17 +5,8 @@ import dataclasses
 import pytest
 
 from keras_ganaccel import config as configuration
-from keras_ganaccel.config import (
-    PRESETS,
-    RunConfig,
-    from_dict,
-    load_config,
-    parse_settings,
-    preset,
-    save_config,
-    to_dict,
-    with_values,
-)
+from keras_ganaccel.config import PRESETS, RunConfig, preset, with_values
+from keras_ganaccel.config_file import from_dict, load_config, parse_settings, save_config, to_dict
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 
