@@ -16,8 +16,12 @@ class GanAccelError(Exception):
     Its text is one printable line, whatever names out of a stranger's file stand in it.
 
     Example:
-        >>> print(GanAccelError("No such class. Received: 'a" + chr(10) + "b'."))
-        No such class. Received: 'a b'.
+        >>> import keras_ganaccel as ga
+        >>> try:
+        ...     ga.preset("defualt")
+        ... except ga.GanAccelError as error:
+        ...     print(error)
+        Unknown preset. Received: 'defualt'. Did you mean 'default'?
     """
 
     exit_code = 1
@@ -28,13 +32,31 @@ class GanAccelError(Exception):
 
 
 class InvalidInputError(GanAccelError, ValueError):
-    """An argument, option, array or file does not fit."""
+    """An argument, option, array or file does not fit.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> try:
+        ...     config = ga.with_values(ga.preset(), {"pool.generated_fraction": 1.4})
+        ... except ga.InvalidInputError as error:
+        ...     print(error)
+        `pool.generated_fraction` must be in [0, 1). Received: 1.4. Choose a value inside.
+    """
 
     exit_code = 2
 
 
 class MissingFileError(InvalidInputError, FileNotFoundError):
-    """A file or folder that was named does not exist or cannot be read."""
+    """A file or folder that was named does not exist or cannot be read.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> try:
+        ...     ga.load_config("none.yaml")
+        ... except FileNotFoundError as error:
+        ...     print(error)
+        The configuration cannot be read. Received: 'none.yaml'. Name a YAML file.
+    """
 
 
 class DamagedFileError(InvalidInputError):
@@ -42,19 +64,74 @@ class DamagedFileError(InvalidInputError):
 
 
 class UnsafeModelError(InvalidInputError):
-    """A model file holds code (a lambda) that would run when it is loaded."""
+    """A model file holds code (a lambda) that would run when it is loaded.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> import numpy as np
+        >>> twice = keras.layers.Lambda(lambda x: 2 * x)
+        >>> layers = [keras.Input((8, 8, 1)), twice, keras.layers.Flatten()]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     keras.Sequential(layers).save(f"{folder}/twice.keras")
+        ...     try:
+        ...         ga.predict(f"{folder}/twice.keras", np.zeros((1, 8, 8, 1), "float32"))
+        ...     except ga.UnsafeModelError as error:
+        ...         print(str(error).split(". ")[0])
+        The model holds code that would run on loading
+    """
 
 
 class MissingExtraError(InvalidInputError, ImportError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is needed and not installed.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> try:
+        ...     raise ga.MissingExtraError("The extra is missing. Received: none. Install it.")
+        ... except ImportError as error:
+        ...     error.exit_code
+        2
+    """
 
 
 class UnsupportedLayerError(InvalidInputError, TypeError):
-    """A layer or operation cannot be carried over to another framework or format."""
+    """A layer or operation cannot be carried over to another framework or format.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> twice = keras.layers.Lambda(lambda x: 2 * x, name="twice")
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), twice, keras.layers.Flatten()])
+        >>> try:
+        ...     ga.to_tf_keras(model)
+        ... except ga.UnsupportedLayerError as error:
+        ...     "twice" in str(error)
+        True
+    """
 
 
 class RunFailedError(GanAccelError, RuntimeError):
-    """Training or another stage could not be brought to a good end."""
+    """Training or another stage could not be brought to a good end.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import numpy as np
+        >>> class Nothing:
+        ...     name = "nothing"
+        ...     def mask(self, x, y):
+        ...         return np.zeros(len(x), bool)
+        >>> x, y = np.random.default_rng(0).random((8, 4, 4, 1), np.float32), np.arange(8) % 2
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     options = {"num_classes": 2, "filters": [Nothing()]}
+        ...     try:
+        ...         ga.write_pool(f"{folder}/pool", ga.Smote.fit(x, y), 4, **options)
+        ...     except ga.RunFailedError as error:
+        ...         print(str(error).split(". ")[0])
+        The filters accept too few samples of class 0
+    """
 
 
 class CheckpointError(GanAccelError, OSError):
@@ -64,11 +141,45 @@ class CheckpointError(GanAccelError, OSError):
 
 
 class EquivalenceError(GanAccelError, ArithmeticError):
-    """Two models that must compute the same do not."""
+    """Two models that must compute the same do not.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> import tf_keras
+        >>> class Half(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return x / 2
+        >>> class Same(tf_keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return x
+        >>> ga.register_translator(Half, lambda layer: Same())
+        >>> layers = [keras.Input((8, 8, 1)), Half(name="half"), keras.layers.Flatten()]
+        >>> try:
+        ...     ga.to_tf_keras(keras.Sequential(layers))
+        ... except ga.EquivalenceError as error:
+        ...     "half" in str(error)
+        True
+    """
 
 
 class VerificationError(GanAccelError, AssertionError):
-    """An exported artefact does not keep what was promised of it."""
+    """An exported artefact does not keep what was promised of it.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = pathlib.Path(folder, "student.tflite").write_bytes(b"as it was")
+        ...     manifest = ga.write_manifest(folder)
+        ...     written = pathlib.Path(folder, "student.tflite").write_bytes(b"as it is not")
+        ...     try:
+        ...         ga.check_manifest(folder)
+        ...     except ga.VerificationError as error:
+        ...         print(str(error).split(". ")[1])
+        Received: student.tflite has changed
+    """
 
 
 class RunInterrupted(KeyboardInterrupt):

@@ -75,7 +75,7 @@ def on_rows(share: float, rows: int, kind: str) -> str:
     """Writes a share together with the rows that it was counted on.
 
     Args:
-        share: Of the rows.
+        share: The share of the rows.
         rows: How many there are of that kind; with none, the share is of the training rows.
         kind: What they are for, such as ``"validation"``.
 

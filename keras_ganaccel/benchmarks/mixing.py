@@ -49,7 +49,7 @@ def benchmark_mixing(
         steps: Steps per arm and round.
         batch_size: Samples per step.
         architecture: The student's, of `build_classifier`, size tiny.
-        seed: Of samples and order.
+        seed: Seed of samples and order.
 
     Returns:
         JSON values: per arm the steps per second of each round, their ratios to the peer's of the
@@ -109,7 +109,7 @@ def benchmark_memory(
     Args:
         image_shape: ``(height, width, channels)``.
         sizes: Samples per pool.
-        seed: Of the samples.
+        seed: Seed of the samples.
 
     Returns:
         JSON values: ``{"peak_megabytes": {size: ...}, "growth": last / first, "environment"}``.

@@ -61,8 +61,8 @@ def build_classifier(
         activation: ``"relu"`` or ``"relu6"``; backbones keep their own.
         dropout: Share of the features that are dropped before the last layer, in [0, 1).
         weights: For backbones, ``"imagenet"`` or the path of a weights file.
-        seed: Of the initial weights.
-        name: Of the model; what was built, by default.
+        seed: Seed of the initial weights.
+        name: Name of the model; what was built, by default.
 
     Returns:
         A functional model: input ``image``, float32 ``(batch, height, width, channels)`` in
@@ -72,8 +72,9 @@ def build_classifier(
         InvalidInputError: An unknown name, or a value out of range.
 
     Example:
-        >>> spec = DataSpec(8, 8, 1, tuple("0123456789"))
-        >>> model = build_classifier(spec, "separable", "tiny")
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(8, 8, 1, tuple("0123456789"))
+        >>> model = ga.build_classifier(spec, "separable", "tiny")
         >>> model.output_shape, model.count_params() <= 10_000
         ((None, 10), True)
     """

@@ -92,22 +92,24 @@ class Distiller(Trainer):
         temperature: Softens both sides of the Hinton loss; above 0.
         alpha: Weight of the labels, in [0, 1].
         loss: ``"hinton"`` or ``"logits"``.
-        label_smoothing: Of the labels' term, in [0, 1).
+        label_smoothing: Label smoothing of the labels' term, in [0, 1).
         feature_layers: Names of a layer of the student and one of a Keras teacher whose outputs
             are matched as well (Romero et al., arXiv 1412.6550).
         feature_weight: Weight of that term.
         augmentation: Out of `augment.POLICIES`; applied inside the step.
-        seed: Of the augmentation, a pure function of it and the step.
+        seed: Seed of the augmentation, a pure function of it and the step.
         from_logits: What the student puts out; None finds out, see `output_kind`.
 
     Raises:
         InvalidInputError: An option is out of range, or the models do not fit.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
         >>> import numpy as np
         >>> student = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(),
         ...                             keras.layers.Dense(2)])
-        >>> distiller = Distiller(student, teacher=lambda x: np.full((len(x), 2), 0.5))
+        >>> distiller = ga.Distiller(student, teacher=lambda x: np.full((len(x), 2), 0.5))
         >>> distiller.compile(optimizer="adam")
         >>> history = distiller.fit(np.zeros((8, 4, 4, 1)), np.arange(8) % 2, verbose=0)
         >>> sorted(history.history)

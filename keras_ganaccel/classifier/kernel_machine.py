@@ -32,7 +32,7 @@ class KernelMachine:
     holds more than those features.
 
     Args:
-        seed: Of the choice of rows, components and landmarks.
+        seed: Seed of the choice of rows, components and landmarks.
     """
 
     def __init__(self, seed: int = 0) -> None:

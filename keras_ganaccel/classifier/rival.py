@@ -105,7 +105,7 @@ def fit_rival(
         y: Integer labels ``(n,)``; rows with -1 are left out.
         validation: Samples and labels to choose by.
         asked: How many further samples it will be asked about.
-        seed: Of the rows that are drawn, and of the trees.
+        seed: Seed of the rows that are drawn, and of the trees.
 
     Returns:
         The rival that is right on more of the validation rows; the machine where both are.

@@ -31,7 +31,7 @@ class ShallowTeacher:
         kind: ``"svm"`` (RBF kernel, on standardised pixels) or ``"extra_trees"``. Both suit the
             number of samples: see `KernelMachine`, and beyond 20,000 samples a tree sees 5,000.
         num_classes: Columns of its answer, including classes that it has not seen.
-        seed: Of the trees and of the folds.
+        seed: Seed of the trees and of the folds.
         shifts: Whether to add the shifted images.
     """
 

@@ -46,9 +46,11 @@ class Ensemble:
         InvalidInputError: No members, one that cannot answer, or weights that do not fit.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> sure = lambda x: np.tile([[1.0, 0.0]], (len(x), 1))
         >>> torn = lambda x: np.tile([[0.5, 0.5]], (len(x), 1))
-        >>> Ensemble([sure, torn]).predict_proba(np.zeros((1, 8, 8, 1), "float32"))
+        >>> ga.Ensemble([sure, torn]).predict_proba(np.zeros((1, 8, 8, 1), "float32"))
         array([[0.75, 0.25]], dtype=float32)
     """
 
@@ -206,10 +208,10 @@ def build_teacher(
         size: Size of the Keras members.
         steps: Optimizer steps of each Keras member.
         batch_size: Samples per step.
-        augmentation: Of the Keras members. The others see every image shifted by a pixel, if
-            ``"shift"`` is among these.
-        seed: Of weights, order, augmentation and trees; each member has its own.
-        verbose: Of `fit`.
+        augmentation: Policies for the Keras members. The others see every image shifted by a
+            pixel, if ``"shift"`` is among these.
+        seed: Seed of weights, order, augmentation and trees; each member has its own.
+        verbose: How much `fit` shows.
         progress: Called before each member with its index, how many there are, and its name.
 
     Returns:
@@ -217,6 +219,14 @@ def build_teacher(
 
     Raises:
         InvalidInputError: An unknown member, or fewer than two classes.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> data = ga.load_data("digits", labels_per_class=20)
+        >>> x, y = data.arrays("train")
+        >>> teacher = ga.build_teacher(data.spec, x, y, members=("svm",))
+        >>> teacher.predict_proba(x[:3]).shape
+        (3, 10)
     """
     known = (*SHALLOW, *architectures())
     for member in members:

@@ -102,15 +102,15 @@ def train_classifier(
         label_smoothing: In [0, 1).
         augmentation: Out of shift, flip, cutout, mixup, cutmix.
         teacher: Whom to ask at every step; see `Distiller`.
-        temperature: See `Distiller`.
-        alpha: See `Distiller`.
-        loss: See `Distiller`.
+        temperature: As in `Distiller`.
+        alpha: As in `Distiller`.
+        loss: As in `Distiller`.
         from_logits: What the model puts out; None looks at its last layer.
         validation: Arrays ``(x, y)`` that are measured at the end.
-        seed: Of the order of the samples and of their augmentation.
-        callbacks: Of `fit`; batches count steps.
+        seed: Seed of the order of the samples and of their augmentation.
+        callbacks: Callbacks of `fit`; batches count steps.
         steps_per_execution: Steps per call into TensorFlow: small models gain much.
-        verbose: Of `fit`.
+        verbose: How much `fit` shows.
 
     Returns:
         The history: one entry per metric.
@@ -118,6 +118,16 @@ def train_classifier(
     Raises:
         InvalidInputError: An option is unknown or out of range, samples or labels cannot be learned
             from, or the data ended before the training did.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> history = ga.train_classifier(model, data.arrays("train"), steps=40, learning_rate=0.01)
+        >>> ga.evaluate(model, *data.arrays("validation"))["accuracy"] > 0.5
+        True
     """
     steps = whole_number("steps", steps)
     batch_size = whole_number("batch_size", batch_size)
@@ -169,7 +179,7 @@ def array_batches(
         data: As in `train_classifier`.
         steps: Batches.
         batch_size: Samples per batch over all replicas.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
         A dataset (or distributed dataset) of batches of the same structure.
@@ -203,6 +213,15 @@ def evaluate(
 
     Returns:
         ``{"accuracy": ..., "log_loss": ...}``.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> sorted(ga.evaluate(model, *data.arrays("validation")))
+        ['accuracy', 'log_loss']
     """
     labelled = np.asarray(y) >= 0
     logits = predict_logits(model, x[labelled], from_logits=from_logits)

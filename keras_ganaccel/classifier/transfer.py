@@ -46,8 +46,8 @@ def transfer_set(
         num_classes: The number of classes.
         size: Samples to make; None makes 20,000, or as many as fit in 256 MiB (without
             augmentation: each sample once).
-        augmentation: Out of `augment.POLICIES`.
-        seed: Of the samples' choice and augmentation.
+        augmentation: Policies out of shift, flip, cutout, mixup, cutmix.
+        seed: Seed of the samples' choice and augmentation.
         most: Upper bound of the size, such as the samples that a training takes.
 
     Returns:
@@ -57,6 +57,15 @@ def transfer_set(
 
     Raises:
         InvalidInputError: No samples, or an unknown policy.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> torn = lambda x: np.full((len(x), 2), 0.5)
+        >>> x, y = np.zeros((4, 8, 8, 1), np.float32), np.array([0, 1, 1, -1])
+        >>> images, targets = ga.transfer_set(torn, x, y, num_classes=2, size=6)
+        >>> images.shape, {name: value.shape for name, value in targets.items()}
+        ((6, 8, 8, 1), {'label': (6, 2), 'teacher_logits': (6, 2)})
     """
     if len(x) == 0:
         raise InvalidInputError("A transfer set needs samples. Received: none. Give at least one.")

@@ -21,7 +21,7 @@ def seeded_initializers(seed: int) -> Iterator[None]:
     put back afterwards: nothing outside is disturbed.
 
     Args:
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
     """
     state = random.getstate()
     random.seed(seed)
@@ -37,7 +37,7 @@ def reinitialize(model: keras.Model, seed: int) -> None:
     Args:
         model: Any built model with a configuration (functional, sequential, or subclassed with
             `get_config`).
-        seed: Of the new weights; also replaces the seeds that its initializers carry.
+        seed: Seed of the new weights; also replaces the seeds that its initializers carry.
 
     Raises:
         InvalidInputError: The model cannot be rebuilt from its configuration.

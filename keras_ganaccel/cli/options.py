@@ -99,7 +99,7 @@ class DataOptions:
         """Loads the data, and notes what was found in them.
 
         Args:
-            seed: Of the draw of labelled and validation rows.
+            seed: Seed of the draw of labelled and validation rows.
             image_size: Where none was given.
         """
         from keras_ganaccel.data.sources import load_data

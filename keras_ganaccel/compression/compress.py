@@ -164,7 +164,7 @@ def compress(
         alpha: Weight of the labels' loss where there is a teacher.
         calibration_samples: How many training samples set the first integer ranges.
         from_logits: What the model puts out; None looks at its last layer.
-        seed: Of the order of the data.
+        seed: Seed of the order of the data.
         dry_run: Change nothing; the result's ``report`` says per layer what would apply.
         on_progress: Called with the steps done and their total over all stages.
 

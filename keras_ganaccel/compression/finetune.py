@@ -178,7 +178,7 @@ def training_stream(
             arrays are asked about once; batches of a stream as they come.
         classes: Number of classes.
         batch_size: For arrays.
-        seed: Of the order of arrays.
+        seed: Seed of the order of arrays.
         inputs: What the model takes.
 
     Returns:

@@ -29,6 +29,12 @@ class Audit:
         unlabelled: Samples without a label that training may use.
         skipped: Files that could not be read.
         warnings: What the user should look at, a sentence each.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> audit = ga.load_data("digits").audit
+        >>> audit.rows, audit.duplicates_across_splits
+        (1797, 0)
     """
 
     rows: int

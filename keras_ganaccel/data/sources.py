@@ -33,7 +33,7 @@ class LabelledData:
     """A labelled data set with its splits.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         x: Raw samples, shape ``(n, height, width, channels)``, as loaded.
         y: int64 labels 0..k-1, -1 where unlabelled, shape ``(n,)``.
         spec: Shape, classes and value range.
@@ -43,7 +43,8 @@ class LabelledData:
             channels)``; None if there are none.
 
     Example:
-        >>> data = load_data("digits", labels_per_class=20)
+        >>> import keras_ganaccel as ga
+        >>> data = ga.load_data("digits", labels_per_class=20)
         >>> x, y = data.arrays("train")
         >>> x.shape, str(x.dtype), y.shape
         ((160, 8, 8, 1), 'float32', (160,))
@@ -119,14 +120,24 @@ def load_data(
         target: The column of labels, where the source is a pandas frame of pixels; None takes the
             one called label, target, class or y.
         groups: One group per row; a group stays on one side of every split.
-        seed: Of the draw of labelled and validation rows. The test split does not depend on it.
-        name: Of the data set; None derives it from the source.
+        seed: Seed of the draw of labelled and validation rows. The test split does not depend
+            on it.
+        name: Name of the data set; None derives it from the source.
 
     Returns:
         The data.
 
     Raises:
         InvalidInputError: If the data cannot be used; the message is one line.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+        >>> y = np.array(["cat", "dog", "eel"] * 20)
+        >>> data = ga.load_data((x, y))
+        >>> data.spec.class_names, data.arrays("test")[0].shape
+        (('cat', 'dog', 'eel'), (18, 8, 8, 1))
     """
     size = _checked_size(image_size)
     raw = _read(source, size, skip_corrupt, target)

@@ -22,7 +22,8 @@ class DataSpec:
         modality: What a sample is; ``"image"`` so far.
 
     Example:
-        >>> spec = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
         >>> spec.image_shape, spec.num_classes
         ((8, 8, 1), 10)
     """

@@ -31,6 +31,12 @@ class Splits:
         validation: Rows to choose by.
         test: Rows to report on, once.
         removed: Rows that were taken out of training since they equal one of another split.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> splits = ga.load_data("digits", labels_per_class=20).splits
+        >>> len(splits.train), len(splits.validation), len(splits.test)
+        (160, 40, 540)
     """
 
     train: np.ndarray
@@ -59,7 +65,7 @@ def make_splits(
 
     Args:
         y: Labels 0..k-1, shape ``(n,)``; rows labelled -1 are in no split.
-        seed: Of the draw of labelled rows and validation.
+        seed: Seed of the draw of labelled rows and validation.
         labels_per_class: Rows per class for training and validation together; None takes all.
         test: A supplied test split, used whole.
         validation: A supplied validation split, used whole.

@@ -30,7 +30,7 @@ def ordered_stream(
     Args:
         arrays: Arrays of the same length ``n``, such as ``(x, y)``.
         batch_size: Samples per batch, over all input pipelines.
-        seed: Of the order.
+        seed: Seed of the order.
         start_index: The first sample of the stream.
         num_samples: Where to end; None never ends. The last batch may then be smaller.
         with_index: Append each sample's int64 index in the stream.

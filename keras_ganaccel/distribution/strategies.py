@@ -43,7 +43,8 @@ def make_strategy(
             started otherwise.
 
     Example:
-        >>> make_strategy("auto").num_replicas_in_sync >= 1
+        >>> import keras_ganaccel as ga
+        >>> ga.make_strategy("auto").num_replicas_in_sync >= 1
         True
     """
     if memory_limit_mb is not None and memory_limit_mb < 1:

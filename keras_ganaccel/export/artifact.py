@@ -205,7 +205,7 @@ def open_artifact(
     Args:
         path: A ``.tflite`` or ``.keras`` file, or the folder of a SavedModel.
         threads: How many threads a TFLite file computes with.
-        allowed_operators: See `inspect_tflite`.
+        allowed_operators: The operators that may occur, see `inspect_tflite`.
         overrides: Fields of `ArtifactMetadata` that go before what the artefact says of itself.
         allow_unsafe: Loads a `.keras` file even if it holds code.
 

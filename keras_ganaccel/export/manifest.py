@@ -31,6 +31,15 @@ def write_manifest(folder: str | os.PathLike[str]) -> Path:
 
     Raises:
         VerificationError: If the folder holds links, or names that differ only by case.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = pathlib.Path(folder, "student.tflite").write_bytes(b"some bytes")
+        ...     ga.write_manifest(folder).name
+        'manifest.json'
     """
     folder = Path(folder)
     write_json(folder / MANIFEST, _digests(folder))
@@ -52,6 +61,16 @@ def check_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
         VerificationError: If a file changed, is missing, or is not in the manifest, or if the
             folder holds what no manifest can answer for: links, devices, names that some file
             systems take for one.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = pathlib.Path(folder, "student.tflite").write_bytes(b"some bytes")
+        ...     manifest = ga.write_manifest(folder)
+        ...     list(ga.check_manifest(folder))
+        ['student.tflite']
     """
     folder = Path(folder)
     expected = _read(folder / MANIFEST)

@@ -34,7 +34,8 @@ class ArtifactMetadata:
         version: The version of this package that wrote the file.
 
     Example:
-        >>> metadata = ArtifactMetadata(("a", "b"), "logits", value_range=(0.0, 16.0))
+        >>> import keras_ganaccel as ga
+        >>> metadata = ga.ArtifactMetadata(("a", "b"), "logits", value_range=(0.0, 16.0))
         >>> metadata.raw_scale, metadata.raw_offset
         (0.0625, 0.0)
     """

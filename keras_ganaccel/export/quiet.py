@@ -22,6 +22,14 @@ def native_stderr_to_log() -> Iterator[None]:
 
     Yields:
         Nothing. After the block, errors included, descriptor 2 is as it was.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import os
+        >>> with ga.native_stderr_to_log():
+        ...     written = os.write(2, b"Nobody sees this.")
+        >>> written
+        17
     """
     absl = logging.getLogger("absl")
     level = absl.level

@@ -27,7 +27,7 @@ class Scores:
         confusion_matrix: Counts, rows by label, columns by prediction.
         right: Which predictions are right, bool ``(n,)``; for paired comparisons.
         log_loss: The mean negative log-probability of the labels; None without probabilities.
-        calibration_error: See `calibration_error`; None without probabilities.
+        calibration_error: The expected one, see `calibration_error`; None without probabilities.
     """
 
     accuracy: float

@@ -58,7 +58,7 @@ class Verification:
         input: ``{"shape", "scale", "offset"}``: float input = raw * scale + offset; None where
             nothing but the artefact's own word tells them.
         arena_bytes: What TFLite Micro needs; None if it is not installed or does not run it.
-        latency: Of one batch-1 call; None if it was not asked for.
+        latency: Latency of one batch-1 call; None if it was not asked for.
         rivals: The rivals' latencies by name, measured in turns with it.
         notes: What was assumed of the artefact, and where the user's word differs from its own.
     """
@@ -220,7 +220,7 @@ def verify(
         rivals: Artefacts to measure latency against, in turns.
         threads: How many threads TFLite files compute with.
         latency_repeats: Timed calls; 0 measures no latency.
-        allowed_operators: See `inspect_tflite`.
+        allowed_operators: The operators that may occur, see `inspect_tflite`.
         allow_unsafe: Loads a `.keras` file even if it holds code.
 
     Returns:

@@ -144,7 +144,7 @@ def build_backbone_discriminator(
             ``"unit"`` for others.
         width: Channels of the mixed features and the heads.
         spectral_norm: Divide every kernel of the heads by its largest singular value.
-        seed: Of the random mixing and the heads.
+        seed: Seed of the random mixing and the heads.
         dtype: Keras dtype policy of all but the backbone, which keeps its own.
         name: The model's name.
 

@@ -100,7 +100,7 @@ class Blocks:
     """Makes the layers of one network, each with its own name, seed and dtype.
 
     Args:
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
         dtype: Keras dtype policy of the layers; None takes the global one.
         spectral_norm: Whether convolutions are spectrally normalised.
         residual_blocks: Residual blocks in the whole network; their initial weights shrink with
@@ -167,7 +167,7 @@ class Blocks:
             x: Feature map, shape ``(batch, rows, columns, channels)``.
             label: Shape ``(batch,)``, integer, -1 for unlabelled.
             num_classes: The number of classes.
-            name: Of the logit's layer; the pooling layer's starts with it.
+            name: Name of the logit's layer; the pooling layer's starts with it.
 
         Returns:
             float32 logits, shape ``(batch,)``.

@@ -22,7 +22,7 @@ def build_gan(config: GanConfig, spec: DataSpec, seed: int = 0) -> ConditionalGA
     Args:
         config: What to build.
         spec: The description of the data.
-        seed: Of the initial weights, the noise and the augmentation.
+        seed: Seed of the initial weights, the noise and the augmentation.
 
     Returns:
         The compiled GAN, with the weights of ``config.init_from`` if that is given.

@@ -64,19 +64,18 @@ class ConditionalGAN(AdversarialTrainer):
             are dealt out over them.
         shared_generator_pass: The last discriminator update and the generator update share one
             generator pass.
-        seed: Of the noise and the augmentation.
+        seed: Seed of the noise and the augmentation.
         name: The model's name.
 
     Raises:
         InvalidInputError: An option is out of its range, or the networks do not fit.
 
     Example:
-        >>> from keras_ganaccel.data.spec import DataSpec
-        >>> from keras_ganaccel.gan.discriminator import build_discriminator
-        >>> from keras_ganaccel.gan.generator import build_generator
-        >>> spec = DataSpec(8, 8, 1, ("zero", "one"))
-        >>> networks = build_generator(spec, 16, width=8), build_discriminator(spec, width=8)
-        >>> gan = ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
         >>> gan.compile()
         >>> history = gan.fit(np.zeros((32, 8, 8, 1)), np.zeros(32), batch_size=16, verbose=0)
         >>> gan.generate([0, 1, 1]).shape
@@ -199,9 +198,9 @@ class ConditionalGAN(AdversarialTrainer):
         Args:
             generator_optimizer: A Keras optimizer; None makes the default one.
             discriminator_optimizer: A Keras optimizer, used as it is; None makes the default one.
-            learning_rate: Of the default optimisers.
-            beta_1: Of the default optimisers.
-            beta_2: Of the default optimisers.
+            learning_rate: Learning rate of the default optimisers.
+            beta_1: Adam's, in the default optimisers.
+            beta_2: Adam's, in the default optimisers.
             steps_per_execution: Steps per call into TensorFlow.
             run_eagerly: Run step by step in Python, for debugging.
             jit_compile: Compile with XLA; on a single device only, and slower on a CPU.
@@ -296,7 +295,7 @@ class ConditionalGAN(AdversarialTrainer):
 
         Args:
             labels: Classes to generate, integers in 0..num_classes-1, shape ``(n,)``.
-            seed: Of the noise; None takes the model's.
+            seed: Seed of the noise; None takes the model's.
             start_index: Index of the first sample.
             truncation: Factor on the noise; below 1 samples are more typical and less diverse.
             batch_size: Samples per call into TensorFlow.

@@ -42,7 +42,7 @@ def build_discriminator(
         spectral_norm: Divide every trained kernel by its largest singular value (arXiv
             1802.05957).
         backbone: The pretrained feature extractor, for ``"backbone"`` alone.
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
         dtype: Keras dtype policy, such as ``"mixed_bfloat16"``; None takes the global one.
         name: The model's name.
 
@@ -55,8 +55,9 @@ def build_discriminator(
         InvalidInputError: The architecture is unknown, or it and ``backbone`` do not go together.
 
     Example:
-        >>> spec = DataSpec(9, 6, 3, ("cat", "dog"))
-        >>> build_discriminator(spec, width=16).output_shape
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(9, 6, 3, ("cat", "dog"))
+        >>> ga.build_discriminator(spec, width=16).output_shape
         (None,)
     """
     if architecture not in (*_STAGES, "backbone"):

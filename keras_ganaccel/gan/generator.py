@@ -45,7 +45,7 @@ def build_generator(
         architecture: ``"residual"``, ``"transposed"`` or ``"subpixel"``.
         width: Channels at full resolution, deeper stages have more; None chooses by the size.
         blocks_per_stage: Residual blocks per resolution; the other architectures ignore it.
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
         dtype: Keras dtype policy, such as ``"mixed_bfloat16"``; None takes the global one.
         name: The model's name.
 
@@ -57,8 +57,9 @@ def build_generator(
         InvalidInputError: The architecture is unknown.
 
     Example:
-        >>> spec = DataSpec(9, 6, 3, ("cat", "dog"))
-        >>> build_generator(spec, 16, width=16).output_shape
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(9, 6, 3, ("cat", "dog"))
+        >>> ga.build_generator(spec, 16, width=16).output_shape
         (None, 9, 6, 3)
     """
     if architecture not in _STAGES:

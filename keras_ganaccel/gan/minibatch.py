@@ -137,7 +137,7 @@ def draw(
     """Draws everything random about one update, as a function of seed, purpose and positions.
 
     Args:
-        seed: Of the training.
+        seed: Seed of the training.
         purpose: Which update it is for; another one draws independently.
         batch: The real samples.
         latent_dim: Length of the noise vector.

@@ -32,7 +32,7 @@ class Sampler:
         """Generates one sample per index and label.
 
         Args:
-            seed: Of the noise.
+            seed: Seed of the noise.
             indices: Shape ``(n,)``, int64.
             labels: Shape ``(n,)``, int32.
             truncation: Factor on the noise.

@@ -87,7 +87,7 @@ class ProjectionLogit(keras.layers.Layer):
     Args:
         num_classes: The number of classes.
         spectral_norm: Divide both matrices by their largest singular value.
-        seed: Of the initial values.
+        seed: Seed of the initial values.
 
     Input: ``[features (batch, units), label (batch,) integer]``. Output: float32, ``(batch,)``.
     """

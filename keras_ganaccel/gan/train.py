@@ -58,7 +58,7 @@ def train_gan(
             ``(n, 1)``; or one-hot rows ``(n, num_classes)``.
         steps: Generator updates in all, those before an interruption included.
         batch_size: Samples per discriminator update over all replicas.
-        seed: Of the order of the samples.
+        seed: Seed of the order of the samples.
         unlabelled: Further samples without labels, like ``x``.
         sharded: Under several workers: whether the samples are this worker's own part of the data.
             Otherwise every worker has all of them, and reads its own slice of each batch.

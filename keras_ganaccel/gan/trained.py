@@ -23,6 +23,13 @@ class TrainedGenerator:
 
     Raises:
         InvalidInputError: The model has other inputs or outputs.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> generator = ga.TrainedGenerator(ga.build_generator(spec, 16, width=8), num_classes=2)
+        >>> generator.generate([0, 1, 1], seed=0).shape
+        (3, 8, 8, 1)
     """
 
     def __init__(self, generator: keras.Model, num_classes: int) -> None:

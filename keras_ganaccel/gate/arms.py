@@ -33,13 +33,18 @@ class Recipe:
         optimizer: Name of a Keras optimizer.
         learning_rate: Its first learning rate.
         schedule: ``"cosine"`` or ``"constant"``.
-        temperature: Of the distillation.
+        temperature: Temperature of the distillation.
         alpha: Weight of the labels.
         loss: ``"hinton"`` or ``"logits"``.
-        label_smoothing: Of the labels' term.
-        augmentation: Of the real samples, see `transfer_set`.
+        label_smoothing: Label smoothing of the labels' term.
+        augmentation: Augmentation of the real samples, see `transfer_set`.
         transfer_size: Augmented real samples; None: as `transfer_set` has it, and no more than
             the steps take.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.Recipe(steps=200, augmentation=("shift",)).loss
+        'hinton'
     """
 
     steps: int = 1000
@@ -81,6 +86,15 @@ class Arm:
 
     Raises:
         InvalidInputError: A value out of range.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> def smote(x, y, seed):
+        ...     labels = np.arange(100) % 10
+        ...     return ga.Pool(ga.Smote.fit(x, y, seed=seed).sample(labels, 0), labels)
+        >>> ga.Arm("smote", smote, generated_fraction=0.5).schedule
+        'constant'
     """
 
     name: str
@@ -132,7 +146,7 @@ class Samples:
     Args:
         arrays: ``(x, {"label", "teacher_logits"}, sample_weight)``.
         rows: int64 ``(steps, batch)``.
-        augmentation: Of the real samples; a pool is treated alike.
+        augmentation: Augmentation of the real samples; a pool is treated alike.
     """
 
     arrays: tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]
@@ -159,12 +173,12 @@ def real_samples(
     """Augments and labels the real samples once, for all arms.
 
     Args:
-        teacher: See `transfer_set`.
+        teacher: Whom to ask, see `transfer_set`.
         x: Real samples, float32 ``(n, height, width, channels)`` in [0, 1].
         y: Their labels; -1 for none.
         num_classes: The number of classes.
         recipe: How the students are trained.
-        seed: Of choice, augmentation and order.
+        seed: Seed of choice, augmentation and order.
 
     Returns:
         The samples of the arm without a pool.
@@ -198,7 +212,7 @@ def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) 
         arm: Whose fraction and schedule count.
         pool: Its samples, filtered.
         teacher: Labels them.
-        seed: Of the pool's order.
+        seed: Seed of the pool's order.
 
     Returns:
         The samples of the arm.
@@ -238,7 +252,7 @@ def arm_pool(
         arm: One with a pool.
         x: The real samples, float32 ``(n, height, width, channels)`` in [0, 1].
         y: Their labels.
-        seed: Of a pool that is fitted.
+        seed: Seed of a pool that is fitted.
         held_out: Images whose like must not be in a pool that has learnt from them.
 
     Returns:

@@ -51,7 +51,13 @@ class Score:
         accuracy: In [0, 1].
         log_loss: At its best temperature, see `calibrated_log_loss`.
         seconds: Spent on it.
-        agreement: Of the pair's teacher with the pool's classes, see `class_agreement`.
+        agreement: How far the pair's teacher agrees with the pool's classes, see
+            `class_agreement`.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.Score(accuracy=0.9, log_loss=0.4, seconds=1.5).accuracy
+        0.9
     """
 
     accuracy: float
@@ -77,8 +83,8 @@ def paired_rows(y: np.ndarray, pair: int, folds: int, seed: int) -> tuple[np.nda
     Args:
         y: Integer labels ``(n,)``, every class at least twice.
         pair: Its number; the first `folds` pairs are the folds of the first repetition.
-        folds: See `num_folds`.
-        seed: Of the folds.
+        folds: Number of folds, see `num_folds`.
+        seed: Seed of the folds.
 
     Returns:
         Row numbers for training and held out.
@@ -135,7 +141,7 @@ class PairedComparison:
         num_classes: The number of classes.
         recipe: How each student is trained.
         pairs: How many pairs there shall be.
-        seed: Of everything random.
+        seed: Seed of everything random.
         reinitialize: Each pair starts from new weights instead of the student's own.
         from_logits: What the student puts out; None looks at its last layer.
         state_file: Where results are kept. One of another comparison is begun anew.

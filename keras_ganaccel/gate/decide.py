@@ -43,6 +43,14 @@ class ArmResult:
         log_loss_gain: Likewise: by how much the log-loss is lower.
         dropped: Whether it was given up before the last pair.
         seconds: Spent, the pool's making included.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> scores = tuple(ga.Score(accuracy, 0.4, 1.0) for accuracy in (0.75, 1.0))
+        >>> arm = ga.Arm("real_only")
+        >>> result = ga.ArmResult(arm, scores, None, None, dropped=False, seconds=2.0)
+        >>> result.row()["mean"]
+        0.875
     """
 
     arm: Arm
@@ -78,6 +86,14 @@ class GateResult:
         arms: Every arm, real data only first.
         pairs: Pairs that were compared.
         seconds: Spent by the comparison itself.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> scores = tuple(ga.Score(accuracy, 0.4, 1.0) for accuracy in (0.75, 1.0))
+        >>> real = ga.ArmResult(ga.Arm("real_only"), scores, None, None, dropped=False, seconds=2.0)
+        >>> result = ga.GateResult("real_only", 0.0, (real,), pairs=2, seconds=2.0)
+        >>> result.ledger()["decision"]
+        'real_only'
     """
 
     decision: str
@@ -133,8 +149,8 @@ def utility_gate(
         num_classes: The number of classes.
         recipe: How each student is trained.
         pairs: Pairs of trainings per arm, at least five.
-        confidence: Of the intervals.
-        seed: Of everything random.
+        confidence: Level of the intervals.
+        seed: Seed of everything random.
         reinitialize: Each pair starts from new weights; otherwise from the student's own.
         from_logits: What the student puts out; None looks at its last layer.
         state_file: Each finished (arm, pair) is written there; a gate that is begun again with
@@ -146,6 +162,24 @@ def utility_gate(
 
     Raises:
         InvalidInputError: Too few pairs, arms of the same name, or a class with one sample only.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> import numpy as np
+        >>> data = ga.load_data("digits", labels_per_class=10)
+        >>> x, y = data.arrays("train")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> student = keras.Sequential(layers)
+        >>> def teacher(x, y, seed):
+        ...     return ga.build_teacher(data.spec, x, y, members=("svm",), seed=seed)
+        >>> images = np.random.default_rng(0).random((80, 8, 8, 1), np.float32)
+        >>> noise = ga.Pool(images, np.arange(80) % 10)
+        >>> arms = [ga.Arm("noise", noise, generated_fraction=0.5)]
+        >>> recipe = ga.Recipe(steps=1, augmentation=())
+        >>> result = ga.utility_gate(student, teacher, x, y, arms, num_classes=10, recipe=recipe)
+        >>> [each.arm.name for each in result.arms]
+        ['real_only', 'noise']
     """
     check_pairs(pairs, LEAST_PAIRS)
     candidates = [arm for arm in arms if arm.pool is not None]
@@ -187,9 +221,9 @@ def choose(results: Sequence[ArmResult], candidates: int, confidence: float) -> 
     """Picks the arm whose gain is beyond doubt, or real data only.
 
     Args:
-        results: Of all arms.
+        results: The results of all arms.
         candidates: How many arms were begun, real data only not counted.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
 
     Returns:
         The arm.
@@ -235,7 +269,7 @@ def broken(scores: Sequence[Score]) -> bool:
     whose samples may be of use in spite of many wrong ones, is far from it.
 
     Args:
-        scores: Of an arm.
+        scores: The scores of an arm.
 
     Returns:
         True if the mean agreement of the pairs' teachers with the classes is next to chance.

@@ -31,12 +31,21 @@ class Headroom:
 
     Args:
         teacher: Scores of the pairs' teachers, one per pair.
-        labels_only: Of the student, trained on the labels with augmentation.
-        distilled: Of the student, distilled on augmented real samples.
+        labels_only: Scores of the student, trained on the labels with augmentation.
+        distilled: Scores of the student, distilled on augmented real samples.
         gap: The teacher's accuracy less the distilled student's, and its interval.
         least: The gap from which on a pool can be worth its while.
         rows: Labelled rows, each of which is held out once in a round of folds.
         seconds: Spent.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> behind = ga.paired_test([0.05, 0.06, 0.04])
+        >>> of_teacher, of_student = (ga.Score(0.98, 0.1, 1.0),), (ga.Score(0.93, 0.3, 1.0),)
+        >>> measured = of_teacher, of_student, of_student
+        >>> found = ga.Headroom(*measured, gap=behind, least=0.005, rows=400, seconds=3.0)
+        >>> found.present
+        True
     """
 
     teacher: tuple[Score, ...]
@@ -100,7 +109,7 @@ def headroom(
     help: it can only bring the student nearer to the teacher.
 
     Args:
-        student: See `utility_gate`; likewise all others that are not explained here. With the
+        student: As in `utility_gate`; likewise all others that are not explained here. With the
             same state file, `utility_gate` takes over what was measured here.
         teacher: Trains a teacher.
         x: Samples.
@@ -109,8 +118,8 @@ def headroom(
         recipe: How each student is trained.
         pairs: Folds that are measured, at least two.
         least: The gap in accuracy that counts as headroom.
-        confidence: Of the gap's interval.
-        seed: Of everything random.
+        confidence: Level of the gap's interval.
+        seed: Seed of everything random.
         reinitialize: Each pair starts from new weights.
         from_logits: What the student puts out.
         state_file: Where results are kept.
@@ -121,6 +130,20 @@ def headroom(
 
     Raises:
         InvalidInputError: Too few pairs, or a class with one sample only.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> data = ga.load_data("digits", labels_per_class=10)
+        >>> x, y = data.arrays("train")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> student = keras.Sequential(layers)
+        >>> def teacher(x, y, seed):
+        ...     return ga.build_teacher(data.spec, x, y, members=("svm",), seed=seed)
+        >>> recipe = ga.Recipe(steps=1, augmentation=())
+        >>> found = ga.headroom(student, teacher, x, y, num_classes=10, recipe=recipe, pairs=2)
+        >>> found.rows, found.gap.mean > 0
+        (80, True)
     """
     check_pairs(pairs, 2)
     comparison = PairedComparison(

@@ -27,6 +27,13 @@ class Pool:
     Args:
         x: float32 ``(n, height, width, channels)`` in [0, 1].
         y: The classes that they were made for, integers ``(n,)``; -1 for none.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> pool = ga.Pool(np.zeros((4, 8, 8, 1), np.float32), np.array([0, 0, 1, 1]))
+        >>> len(pool.x), pool.digest() == pool.digest()
+        (4, True)
     """
 
     x: np.ndarray
@@ -58,7 +65,7 @@ def most_doubted(pool: Pool, teacher: Any, student: Any, keep: float, seed: int)
         teacher: Whom the student learns from.
         student: One that has learnt from the real samples; see `Disagreement`.
         keep: The share to leave, in (0, 1].
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Returns:
         About that share of the pool, without its classes.

@@ -19,7 +19,12 @@ class PairedTest:
         mean: The mean difference.
         low: Lower end of the two-sided interval.
         high: Upper end.
-        p_value: Of the differences being zero on average, against their being above.
+        p_value: The p-value of the differences being zero on average, against their being above.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> round(ga.paired_test([0.01, 0.02, 0.03]).mean, 3)
+        0.02
     """
 
     mean: float
@@ -42,14 +47,15 @@ def paired_test(
     Args:
         differences: One per pair; at least two.
         folds: Folds of a repetition; None if all pairs are independent.
-        confidence: Of the interval.
+        confidence: Level of the interval.
 
     Returns:
         The test. Differences that are all the same have an interval of no width, and the p-value
         of a sign test.
 
     Example:
-        >>> paired_test([0.01, 0.02, 0.03]).low < 0
+        >>> import keras_ganaccel as ga
+        >>> ga.paired_test([0.01, 0.02, 0.03]).low < 0
         True
     """
     values = np.asarray(differences, np.float64)
@@ -75,7 +81,8 @@ def holm_levels(p_values: Mapping[str, float], hypotheses: int) -> dict[str, flo
         with ``alpha / (hypotheses - 1)``, and so on.
 
     Example:
-        >>> holm_levels({"a": 0.04, "b": 0.001}, hypotheses=3)
+        >>> import keras_ganaccel as ga
+        >>> ga.holm_levels({"a": 0.04, "b": 0.001}, hypotheses=3)
         {'b': 3, 'a': 2}
     """
     ranked = sorted(p_values, key=lambda name: p_values[name])
@@ -87,7 +94,7 @@ def holm_rejected(p_values: Mapping[str, float], hypotheses: int, alpha: float) 
 
     Args:
         p_values: Name -> p-value.
-        hypotheses: See `holm_levels`.
+        hypotheses: How many were started, see `holm_levels`.
         alpha: Family-wise error rate.
 
     Returns:

@@ -80,7 +80,7 @@ class Trainee:
         Args:
             samples: What the arm comes down to.
             labels_only: Leave the teacher's answers out.
-            callbacks: Of `fit`.
+            callbacks: Callbacks of `fit`.
 
         Returns:
             The metrics of the training.

@@ -66,6 +66,16 @@ def accelerate(
     Raises:
         InvalidInputError: The data, the model or the settings do not fit; nothing is written.
         RunFailedError: A stage could not be brought to a good end.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
+        ...     options = {"config": ga.preset("quick"), "out": f"{folder}/run", "only": ["data"]}
+        ...     result = ga.accelerate(data="digits", **options)
+        ...     (result.folder / "splits.npz").is_file()
+        [1/1] data ... 10 classes, 8x8x1, 1005 to train on, 252 to validate, 540 to test
+        True
     """
     earlier = None if resume is None else _reopen(resume, config, out)
     loss = None if earlier is None else earlier.check()

@@ -29,7 +29,7 @@ def balanced_samples(
     Args:
         generator: The generator.
         count: How many.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         Samples float32 ``(count, height, width, channels)`` in [0, 1], and their classes.
@@ -57,7 +57,7 @@ def measure_generator(
         split: ``"validation"`` or ``"test"``; the training split where that one is empty.
         count: Samples to generate.
         steps: Optimiser steps of each classifier that is trained for the measurement.
-        seed: Of noise and training; that of `real_classifier` if one is given.
+        seed: Seed of noise and training; that of `real_classifier` if one is given.
         extractor: The feature space; one trained on the training split if None.
         real_classifier: See `synthetic_only_accuracy`; the extractor's own if that is trained here.
 

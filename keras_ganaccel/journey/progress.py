@@ -12,7 +12,27 @@ from rich.progress import Progress as RichProgress
 
 
 class Progress(Protocol):
-    """What a stage reports to. All of it is for people; no result depends on it."""
+    """What a stage reports to. All of it is for people; no result depends on it.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> class Names:
+        ...     def start(self, stage, index, count):
+        ...         print(f"{index}. {stage}")
+        ...     def advance(self, done, total):
+        ...         pass
+        ...     def finish(self, stage, summary):
+        ...         pass
+        ...     def note(self, text):
+        ...         pass
+        ...     def close(self):
+        ...         pass
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     options = {"out": f"{folder}/run", "only": ["data"], "progress": Names()}
+        ...     result = ga.accelerate(data="digits", config=ga.preset("quick"), **options)
+        1. data
+    """
 
     def start(self, stage: str, index: int, count: int) -> None:
         """Stage number `index` (from 1) of `count` begins."""

@@ -21,6 +21,13 @@ class AccelerationResult:
 
     Args:
         folder: The run folder.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> result = ga.AccelerationResult(pathlib.Path("saved_models/digits"))
+        >>> result.ledger.stage("student_int8")["format"]
+        'int8'
     """
 
     folder: Path

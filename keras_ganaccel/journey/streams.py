@@ -31,7 +31,7 @@ def mixed_batches(
         pool: Folder of a finished pool.
         generated_fraction: Share of generated samples, in [0, 1).
         batch_size: Samples per batch.
-        seed: Of the order.
+        seed: Seed of the order.
         teacher: Asked once about the real samples; the pool must hold its own answers then.
         generated_weight: Sample weight of a generated sample.
 

@@ -48,9 +48,9 @@ def synthetic_only_accuracy(
         steps: Optimiser steps of each training.
         batch_size: Samples per step.
         seed: Fixes initial weights and order.
-        architecture: See `build_classifier`.
-        size: See `build_classifier`.
-        augmentation: See `train_classifier`.
+        architecture: A structure of `build_classifier`.
+        size: Its size.
+        augmentation: Policies of `train_classifier`.
         real_classifier: The classifier on the real samples, if one of that architecture has been
             trained already with that augmentation, those steps, batches and seed
             (`train_feature_extractor` does).
@@ -62,6 +62,16 @@ def synthetic_only_accuracy(
 
     Raises:
         InvalidInputError: A set holds no labelled sample.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> data = ga.load_data("digits", labels_per_class=10)
+        >>> real, test = data.arrays("train"), data.arrays("test")
+        >>> generated = real  # Or what a generator made.
+        >>> options = {"steps": 1, "architecture": "mlp", "size": "tiny"}
+        >>> score = ga.synthetic_only_accuracy(*generated, real, test, data.spec, **options)
+        >>> sorted(score)
+        ['per_class', 'real_only_accuracy', 'synthetic_only_accuracy']
     """
     sets = {
         "synthetic_only": _labelled_rows("generated", generated_x, generated_y),

@@ -33,8 +33,10 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike, *, allow_biased: boo
         InvalidInputError: Too few samples, unequal widths, or values that are not finite.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(size=(3000, 2))
-        >>> round(frechet_distance(x, x + [3.0, 4.0]), 6)
+        >>> round(ga.frechet_distance(x, x + [3.0, 4.0]), 6)
         25.0
     """
     real, generated = feature_pair(real, generated, least=2)

@@ -21,6 +21,14 @@ class KernelDistance(NamedTuple):
         stderr: Its jackknife standard error.
         real_samples: The number of real samples.
         generated_samples: The number of generated samples.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> score = ga.kid(rng.normal(size=(100, 4)), rng.normal(2.0, size=(80, 4)))
+        >>> score.value > 0, score.real_samples, score.generated_samples
+        (True, 100, 80)
     """
 
     value: float
@@ -53,8 +61,10 @@ def kid(real: ArrayLike, generated: ArrayLike) -> KernelDistance:
         InvalidInputError: Too few samples, unequal widths, or values that are not finite.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> rng = np.random.default_rng(0)
-        >>> score = kid(rng.normal(size=(500, 4)), rng.normal(1.0, size=(500, 4)))
+        >>> score = ga.kid(rng.normal(size=(500, 4)), rng.normal(1.0, size=(500, 4)))
         >>> score.value > 10 * score.stderr
         True
     """

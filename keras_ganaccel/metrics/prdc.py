@@ -34,8 +34,10 @@ def prdc(real: ArrayLike, generated: ArrayLike, k: int = 5) -> dict[str, float]:
         InvalidInputError: Too few samples, unequal widths, or values that are not finite.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(size=(50, 2))
-        >>> prdc(x, x + 100.0)["coverage"]
+        >>> ga.prdc(x, x + 100.0)["coverage"]
         0.0
     """
     if k < 1:

@@ -40,7 +40,15 @@ class PairedDifference:
         only_second: Rows that the second alone gets right.
         difference: The first's accuracy minus the second's.
         ci95: Its 95 % interval (Agresti & Min, Statistics in Medicine 24, 2005).
-        p_value: Of McNemar's exact two-sided test that both are equally good.
+        p_value: The p-value of McNemar's exact two-sided test that both are equally good.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> first, second = np.array([True] * 20), np.array([True] * 5 + [False] * 15)
+        >>> found = ga.paired_difference(first, second)
+        >>> found.only_first, found.only_second, found.certain
+        (15, 0, True)
     """
 
     rows: int
@@ -81,9 +89,11 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference
         InvalidInputError: The two are of other rows, or of none.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> right = np.ones(200, bool)
         >>> wrong_in_nine = np.arange(200) >= 9
-        >>> found = paired_difference(wrong_in_nine, right)
+        >>> found = ga.paired_difference(wrong_in_nine, right)
         >>> found.difference, round(found.p_value, 4), found.certain
         (-0.045, 0.0039, True)
     """

@@ -17,7 +17,7 @@ class NoiseSource:
 
     Args:
         shape: ``(height, width, channels)``.
-        seed: Of the noise.
+        seed: Seed of the noise.
     """
 
     def __init__(self, shape: Sequence[int], *, seed: int = 0) -> None:
@@ -40,7 +40,7 @@ class ShuffledLabels:
     Args:
         source: Any source.
         num_classes: The number of classes.
-        seed: Of the classes.
+        seed: Seed of the classes.
     """
 
     def __init__(self, source: Source, num_classes: int, *, seed: int = 0) -> None:

@@ -54,7 +54,18 @@ class Disagreement:
         teacher: Likewise.
         x: Samples to calibrate on, float32 in [0, 1]: drawn from the source.
         keep: The share that passes, in (0, 1].
-        seed: Of the decisions.
+        seed: Seed of the decisions.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> student = lambda x: np.stack([x.mean((1, 2, 3)), 1 - x.mean((1, 2, 3))], axis=1)
+        >>> teacher = lambda x: np.tile([1.0, 0.0], (len(x), 1))
+        >>> dark, bright = np.zeros((8, 8, 8, 1), np.float32), np.ones((8, 8, 8, 1), np.float32)
+        >>> chosen = ga.Disagreement(student, teacher, np.concatenate([dark, bright]), keep=0.5)
+        >>> labels = np.zeros(8, int)
+        >>> int(chosen.mask(bright, labels).sum()), int(chosen.mask(dark, labels).sum())
+        (0, 8)
     """
 
     name = "disagreement"
@@ -186,8 +197,17 @@ class LabelMixing:
         source: Its GAN must have a `ClassEmbedding`, as those of `build_generator` have. Where
             the generator also has class-conditional batch norm, that keeps the asked-for class.
         num_classes: The number of classes.
-        largest_share: Of the other class, in (0, 0.5]; drawn uniformly from 0 on.
-        seed: Of the other class and its share.
+        largest_share: Largest share of the other class, in (0, 0.5]; drawn uniformly from 0 on.
+        seed: Seed of the other class and its share.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> gan = ga.TrainedGenerator(ga.build_generator(spec, 16, width=8), num_classes=2)
+        >>> between = ga.LabelMixing(ga.GanSource(gan), num_classes=2, largest_share=0.3)
+        >>> between.sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     def __init__(
@@ -245,7 +265,7 @@ class Disturbed:
     Args:
         source: Any source.
         deviation: Standard deviation of the noise, above 0.
-        seed: Of the noise.
+        seed: Seed of the noise.
     """
 
     def __init__(self, source: Source, *, deviation: float = 0.1, seed: int = 0) -> None:

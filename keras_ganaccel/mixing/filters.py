@@ -13,7 +13,20 @@ from keras_ganaccel.errors import InvalidInputError
 
 
 class Filter(Protocol):
-    """Anything that accepts or refuses samples."""
+    """Anything that accepts or refuses samples.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> class Bright:
+        ...     name = "bright"
+        ...     def mask(self, x, y):
+        ...         return x.mean(axis=(1, 2, 3)) > 0.5
+        >>> bright: ga.Filter = Bright()
+        >>> x = np.stack([np.zeros((8, 8, 1)), np.ones((8, 8, 1))])
+        >>> bright.mask(x, np.array([0, 1])).tolist()
+        [False, True]
+    """
 
     name: str
 
@@ -89,6 +102,14 @@ class TeacherAgreement:
         teacher: An `Ensemble`, a Keras model, a scikit-learn classifier or a callable; it returns
             class probabilities (a Keras model may return logits).
         min_confidence: The least probability of that class, in [0, 1].
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> teacher = lambda x: np.array([[1.0, 0.0], [0.7, 0.3], [0.1, 0.9]])
+        >>> x, y = np.zeros((3, 8, 8, 1), np.float32), np.array([0, 1, 1])
+        >>> ga.TeacherAgreement(teacher).mask(x, y).tolist()
+        [True, False, True]
     """
 
     name = "teacher_agreement"
@@ -113,6 +134,14 @@ class ConfidenceBand:
         teacher: As in `TeacherAgreement`.
         low: Least probability of the likeliest class, in [0, 1].
         high: Greatest one, in [low, 1].
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> teacher = lambda x: np.array([[1.0, 0.0], [0.7, 0.3], [0.1, 0.9]])
+        >>> x, y = np.zeros((3, 8, 8, 1), np.float32), np.array([0, 0, 1])
+        >>> ga.ConfidenceBand(teacher, high=0.8).mask(x, y).tolist()
+        [False, True, False]
     """
 
     name = "confidence_band"
@@ -139,6 +168,13 @@ class NearDuplicates:
         x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
         factor: The least distance, as a share of the median distance between a training sample
             and its nearest neighbour in the training data.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> real, other = np.random.default_rng(0).random((2, 20, 8, 8, 1), np.float32)
+        >>> ga.NearDuplicates(real).mask(np.stack([real[0], other[0]]), np.array([0, 0])).tolist()
+        [False, True]
     """
 
     name = "near_duplicates"
@@ -167,7 +203,7 @@ def content_uniforms(seed: int, x: np.ndarray) -> np.ndarray:
     So a random decision about a sample does not depend on its neighbours in a chunk.
 
     Args:
-        seed: Of the decisions.
+        seed: Seed of the decisions.
         x: Samples, shape ``(n, ...)``.
 
     Returns:

@@ -30,6 +30,17 @@ class GeneratedDataset(tf.data.Dataset):
 
     Attributes:
         facts: What ``pool.json`` says; None for a live one.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.write_pool(f"{folder}/pool", ga.Smote.fit(x, y), 6, num_classes=2)
+        ...     generated = ga.GeneratedDataset.pool(f"{folder}/pool")
+        ...     [images.shape for images, labels in generated.batch(4)]
+        [TensorShape([4, 8, 8, 1]), TensorShape([2, 8, 8, 1])]
     """
 
     facts: PoolFacts | None = None
@@ -90,7 +101,7 @@ class GeneratedDataset(tf.data.Dataset):
             gan: A `ConditionalGAN`.
             num_classes: The number of classes.
             class_weights: Relative share of each class; equal shares by default.
-            seed: Of noise and classes.
+            seed: Seed of noise and classes.
             batch_size: Samples generated at a time.
 
         Returns:
@@ -105,7 +116,17 @@ class GeneratedDataset(tf.data.Dataset):
 
 
 class LiveDataset(GeneratedDataset):
-    """See `GeneratedDataset.live`."""
+    """See `GeneratedDataset.live`.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> gan = ga.TrainedGenerator(ga.build_generator(spec, 16, width=8), num_classes=2)
+        >>> live = ga.GeneratedDataset.live(gan, num_classes=2)
+        >>> images, labels = next(iter(live.batch(4)))
+        >>> images.shape, labels.shape
+        (TensorShape([4, 8, 8, 1]), TensorShape([4]))
+    """
 
     def __init__(
         self,
@@ -154,6 +175,20 @@ class RefreshGenerated(keras.callbacks.Callback):
     Args:
         live: What `GeneratedDataset.live` returned.
         every: Batches between two refreshes.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> gan = ga.TrainedGenerator(ga.build_generator(spec, 16, width=8), num_classes=2)
+        >>> live = ga.GeneratedDataset.live(gan, num_classes=2)
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> student = keras.Sequential(layers)
+        >>> student.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> refresh = ga.RefreshGenerated(live, every=1)
+        >>> history = student.fit(live.batch(4), steps_per_epoch=2, callbacks=[refresh], verbose=0)
+        >>> list(history.history)
+        ['loss']
     """
 
     def __init__(self, live: LiveDataset, every: int = 100) -> None:

@@ -99,7 +99,7 @@ def mix_datasets(
             sample index, a scalar int64 tensor that goes on over epochs, it returns the share
             there, in [0, 1]. With a schedule passes differ in length, and a pass ends with its
             last real sample.
-        seed: Of the order.
+        seed: Seed of the order.
         generated_weight: Adds a sample weight to the elements: this one for generated samples
             and 1 for real ones (an existing weight is multiplied).
         with_source: Append an int32 to the elements: 0 real, 1 generated.
@@ -118,9 +118,11 @@ def mix_datasets(
             to be too small. One whose size is unknown raises an error when it runs dry.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import tensorflow as tf
         >>> real = tf.data.Dataset.from_tensor_slices(([[0.0]] * 6, [0, 1, 2, 3, 4, 5]))
         >>> generated = tf.data.Dataset.from_tensor_slices(([[1.0]] * 9, [0] * 9))
-        >>> mixed = mix_datasets(real, generated, generated_fraction=0.25, seed=0)
+        >>> mixed = ga.mix_datasets(real, generated, generated_fraction=0.25, seed=0)
         >>> len(mixed), sum(int(x[0]) for x, _ in mixed)
         (8, 2)
     """
@@ -253,8 +255,8 @@ class _Merger:
     """Puts a window together: shuffles the samples of each kind and follows the choices.
 
     Args:
-        spec: Of the elements.
-        seed: Of the order inside the window; None keeps the sources' own.
+        spec: Specification of the elements.
+        seed: Seed of the order inside the window; None keeps the sources' own.
         generated_weight: Sample weight of generated samples, or None to add no weight.
         with_source: Append the choices to the elements.
         window: Samples per window.

@@ -47,7 +47,7 @@ def spread_labels(targets: np.ndarray, seed: int) -> np.ndarray:
 
     Args:
         targets: Samples per class, int64, shape ``(num_classes,)``.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
         int64, shape ``(targets.sum(),)``. The j-th sample of a class lies at a random place in
@@ -102,7 +102,7 @@ class Quota:
             Rows to take, in order: those that passed and that their class still needs.
 
         Raises:
-            RunFailedError: Of a class hardly anything passes.
+            RunFailedError: The filters accept hardly anything of a class.
         """
         rank = np.zeros(len(labels), np.int64)
         for label in np.unique(labels):

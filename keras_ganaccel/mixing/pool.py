@@ -38,7 +38,7 @@ class PoolFacts:
         num_classes: The number of classes.
         class_counts: Samples per class.
         teacher_logits: Classes of the stored teacher's logits; None without a teacher.
-        seed: Of the order of the classes.
+        seed: Seed of the order of the classes.
         source: What `Source.describe` says.
         filters: The filters' names, in order.
         acceptance: Filter -> share per class that it kept (None where it saw nothing).
@@ -47,6 +47,18 @@ class PoolFacts:
         fingerprint: SHA-256 over the shards' own.
         seconds: Time that writing took.
         schema: Version of this file.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> copies = ga.NearDuplicates(x)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     options = {"num_classes": 2, "filters": [copies]}
+        ...     facts = ga.write_pool(f"{folder}/pool", ga.PCAGaussian.fit(x, y), 6, **options)
+        >>> facts.filters, facts.class_counts
+        (['near_duplicates'], [3, 3])
     """
 
     size: int
@@ -112,7 +124,7 @@ def write_pool(
         chunk: Candidates to generate at a time.
         shard_size: Samples per file.
         max_attempts: Give up where more candidates than this are needed per accepted sample.
-        seed: Of the order of the classes.
+        seed: Seed of the order of the classes.
         progress: Called with the samples written and `size` after each shard.
 
     Returns:
@@ -121,6 +133,16 @@ def write_pool(
     Raises:
         InvalidInputError: A number is out of range, or the folder holds another pool.
         RunFailedError: The filters accept hardly anything of a class.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.write_pool(f"{folder}/pool", ga.Smote.fit(x, y), 6, num_classes=2)
+        >>> facts.size, facts.shape
+        (6, (8, 8, 1))
     """
     _check_numbers(size=size, num_classes=num_classes, chunk=chunk, shard_size=shard_size)
     _check_numbers(max_attempts=max_attempts)

@@ -29,6 +29,14 @@ def discriminator_score(discriminator: Any) -> Score:
     Returns:
         A function from samples (float32 in [0, 1]) and classes to logits, float64 ``(n,)``; the
         mean over heads where there are several.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> score = ga.discriminator_score(ga.build_discriminator(spec, width=8))
+        >>> score(np.zeros((3, 8, 8, 1), np.float32), np.array([0, 1, 1])).shape
+        (3,)
     """
 
     def score(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -73,9 +81,18 @@ class DiscriminatorRejection:
         score: From samples and classes to logits; see `discriminator_score`.
         x: Generated samples to calibrate on, float32 in [0, 1].
         y: Their classes; each that will be asked about must occur.
-        percentile: Of the uncalibrated acceptance that becomes a half, in [0, 100]; about the
-            share of samples, in percent, that is rather refused.
-        seed: Of the decisions.
+        percentile: Percentile of the uncalibrated acceptance that becomes a half, in [0, 100];
+            about the share of samples, in percent, that is rather refused.
+        seed: Seed of the decisions.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> score = ga.discriminator_score(ga.build_discriminator(spec, width=8))
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> ga.DiscriminatorRejection(score, x, y, percentile=20).mask(x, y).shape
+        (20,)
     """
 
     name = "discriminator"
@@ -116,7 +133,7 @@ class MetropolisHastings:
         x: Real samples, float32 in [0, 1]: chains start at the median of their logits.
         y: Their classes.
         chain_length: Samples per chain.
-        seed: Of the decisions.
+        seed: Seed of the decisions.
     """
 
     name = "metropolis_hastings"
@@ -165,9 +182,22 @@ class DensityRatio:
         real_y: Their classes.
         generated_x: Generated samples, float32 in [0, 1].
         generated_y: Their classes.
-        quantile: Of the ratios of a class' generated samples, the one that is always accepted.
+        quantile: Quantile of the ratios of a class' generated samples from which on a sample is
+            always accepted.
         regularization: Inverse strength of the regression's penalty (scikit-learn's C).
-        seed: Of the decisions.
+        seed: Seed of the decisions.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> pixels = lambda x: x.reshape(len(x), -1)
+        >>> rng = np.random.default_rng(0)
+        >>> real, y = 0.5 * rng.random((40, 4, 4, 1), np.float32), np.arange(40) % 2
+        >>> dark, bright = real.copy(), real + 0.5
+        >>> generated, of = np.concatenate([dark, bright]), np.concatenate([y, y])
+        >>> ratio = ga.DensityRatio(pixels, real, y, generated, of)
+        >>> bool(ratio.mask(dark, y).sum() > ratio.mask(bright, y).sum())
+        True
     """
 
     name = "density_ratio"

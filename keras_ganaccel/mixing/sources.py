@@ -16,7 +16,22 @@ from keras_ganaccel.seeds import derive_seed
 
 
 class Source(Protocol):
-    """Anything that makes samples of given classes."""
+    """Anything that makes samples of given classes.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import numpy as np
+        >>> class Grey:
+        ...     def sample(self, labels, start_index):
+        ...         return np.full((len(labels), 8, 8, 1), 0.5, np.float32)
+        ...     def describe(self):
+        ...         return {"source": "grey"}
+        >>> grey: ga.Source = Grey()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ga.write_pool(f"{folder}/pool", grey, 6, num_classes=2).class_counts
+        [3, 3]
+    """
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """Makes one sample per label.
@@ -35,7 +50,23 @@ class Source(Protocol):
 
 
 class Generator(Protocol):
-    """What is needed of a conditional GAN; `ConditionalGAN` has it."""
+    """What is needed of a conditional GAN; `ConditionalGAN` has it.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> class Stripes:
+        ...     latent_dim = 8
+        ...     ema_generator = None
+        ...     def latents(self, seed, indices):
+        ...         rows = np.sin(seed + np.asarray(indices, np.float32))
+        ...         return np.repeat(rows[:, None], 8, axis=1)
+        ...     def generate_from_latents(self, z, labels):
+        ...         return np.tanh(np.tile(z[:, :, None, None], (1, 1, 8, 1)))
+        >>> stripes: ga.Generator = Stripes()
+        >>> ga.GanSource(stripes).sample(np.array([0, 1]), 0).shape
+        (2, 8, 8, 1)
+    """
 
     @property
     def latent_dim(self) -> int:
@@ -67,9 +98,17 @@ class GanSource:
     Args:
         gan: A `ConditionalGAN`, or anything with its ``latents``, ``generate_from_latents`` and
             ``ema_generator``.
-        seed: Of the noise.
+        seed: Seed of the noise.
         truncation: The noise is multiplied by it. Below 1: more typical samples (Brock et al.,
             2019, arXiv 1809.11096, in its scaling form); above 1: rarer ones.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> gan = ga.TrainedGenerator(ga.build_generator(spec, 16, width=8), num_classes=2)
+        >>> ga.GanSource(gan, truncation=0.8).sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     def __init__(self, gan: Generator, *, seed: int = 0, truncation: float = 1.0) -> None:
@@ -111,7 +150,7 @@ class MixtureSource:
     Args:
         sources: The sources.
         weights: Their shares; equal ones by default.
-        seed: Of the choice between them.
+        seed: Seed of the choice between them.
     """
 
     def __init__(
@@ -164,10 +203,17 @@ def make_source(
         x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
         y: Their classes, int, shape ``(n,)``.
         gan: The trained GAN, for ``"gan"``.
-        seed: Of the samples.
+        seed: Seed of the samples.
 
     Raises:
         InvalidInputError: The name is unknown, or the GAN is missing.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> ga.make_source("pca_gaussian", x=x, y=y).sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
     if name == "gan":
         if gan is None:

@@ -66,7 +66,14 @@ class PCAGaussian:
         means: Class -> mean sample, flattened.
         factors: Class -> ``(pixels, components)``: a sample is mean + factor @ normal.
         shape: ``(height, width, channels)``.
-        seed: Of the samples.
+        seed: Seed of the samples.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> ga.PCAGaussian.fit(x, y).sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     means: dict[int, np.ndarray]
@@ -91,7 +98,7 @@ class PCAGaussian:
             y: Their classes, shape ``(n,)``; -1 rows are left out.
             variance: Share of the within-class variance that the components keep, in (0, 1].
             shrinkage: Weight of the shared covariance, in [0, 1].
-            seed: Of the samples.
+            seed: Seed of the samples.
         """
         samples, labels = _training_arrays(x, y)
         flat = samples.reshape(len(samples), -1).astype(np.float64)
@@ -141,7 +148,14 @@ class Smote:
         x: Training samples, float32 in [0, 1].
         rows: Class -> its rows in `x`.
         neighbours: Class -> ``(rows of the class, k)`` row numbers in `x`, nearest first.
-        seed: Of the samples.
+        seed: Seed of the samples.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> ga.Smote.fit(x, y, k=3).sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     x: np.ndarray
@@ -157,7 +171,7 @@ class Smote:
             x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
             y: Their classes, shape ``(n,)``; -1 rows are left out.
             k: Neighbours to choose from; a lone sample of a class is its own neighbour.
-            seed: Of the samples.
+            seed: Seed of the samples.
         """
         samples, labels = _training_arrays(x, y)
         flat = samples.reshape(len(samples), -1).astype(np.float64)
@@ -200,8 +214,15 @@ class MixupSource:
     Args:
         x: Training samples, float32 in [0, 1].
         rows: Class -> its rows in `x`.
-        alpha: Of the Beta(alpha, alpha) that the parts are drawn from.
-        seed: Of the samples.
+        alpha: Parameter of the Beta(alpha, alpha) that the parts are drawn from.
+        seed: Seed of the samples.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> ga.MixupSource.fit(x, y).sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     x: np.ndarray
@@ -217,7 +238,7 @@ class MixupSource:
             x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
             y: Their classes, shape ``(n,)``; -1 rows are left out.
             alpha: Above 0; the larger, the more even the blends.
-            seed: Of the samples.
+            seed: Seed of the samples.
         """
         if not alpha > 0:
             raise InvalidInputError(f"`alpha` must be above 0. Received: {alpha}. Try 0.4.")

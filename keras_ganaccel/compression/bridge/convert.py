@@ -44,7 +44,7 @@ def to_tf_keras(
             and have several inputs and outputs.
         samples: Real inputs to prove the equality on besides random ones, such as images of shape
             ``(n, height, width, channels)``; for several inputs a list of arrays.
-        seed: Of the random inputs.
+        seed: Seed of the random inputs.
 
     Returns:
         A functional `tf_keras.Model` with the same layer names, `certificate` (a `Certificate`)
@@ -56,9 +56,10 @@ def to_tf_keras(
         EquivalenceError: The two models differ.
 
     Example:
+        >>> import keras_ganaccel as ga
         >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="logits")])
-        >>> twin = to_tf_keras(model)
+        >>> twin = ga.to_tf_keras(model)
         >>> twin.certificate.model_error < 1e-4
         True
     """
@@ -124,7 +125,7 @@ def from_tf_keras(tf_keras_model: Any, model: keras.Model, *, seed: int = 0) -> 
         tf_keras_model: What `to_tf_keras` returned, trained further. Wrappers of TF-MOT must have
             been stripped.
         model: The Keras 3 model it was made from. It is not changed.
-        seed: Of the random inputs of the proof.
+        seed: Seed of the random inputs of the proof.
 
     Returns:
         A clone of `model` with the new weights, proved equal to `tf_keras_model`.

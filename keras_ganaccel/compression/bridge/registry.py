@@ -70,6 +70,7 @@ def register_translator(
         InvalidInputError: `layer_class` is not a Keras 3 layer class, or `translate` no function.
 
     Example:
+        >>> import keras_ganaccel as ga
         >>> import keras, tf_keras
         >>> class Double(keras.layers.Layer):
         ...     def call(self, x):
@@ -77,7 +78,7 @@ def register_translator(
         >>> class LegacyDouble(tf_keras.layers.Layer):
         ...     def call(self, x):
         ...         return 2 * x
-        >>> register_translator(Double, lambda layer: LegacyDouble())
+        >>> ga.register_translator(Double, lambda layer: LegacyDouble())
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
         raise InvalidInputError(
