@@ -135,7 +135,25 @@ class RunFailedError(GanAccelError, RuntimeError):
 
 
 class CheckpointError(GanAccelError, OSError):
-    """No usable checkpoint was found where one is needed."""
+    """No usable checkpoint was found where one is needed.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> x, y = np.zeros((32, 8, 8, 1), np.float32), np.arange(32) % 2
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = pathlib.Path(folder, "state-0000000500.ckpt").write_bytes(b"cut off")
+        ...     try:
+        ...         history = ga.train_gan(gan, x, y, steps=1000, checkpoint_dir=folder)
+        ...     except ga.CheckpointError as error:
+        ...         print(str(error).split(". ")[0])
+        Every checkpoint is damaged
+    """
 
     exit_code = 2
 

@@ -25,7 +25,23 @@ from keras_ganaccel.export.scores import kind_of_values, probabilities
 
 
 class Runner(Protocol):
-    """What runs an artefact."""
+    """What runs an artefact.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> class Pixels:
+        ...     threads = None
+        ...     def run(self, *inputs):
+        ...         return inputs[0].reshape(len(inputs[0]), -1).astype(np.float32)
+        ...     def warm(self, *inputs):
+        ...         self.inputs = inputs
+        ...     def invoke(self):
+        ...         self.run(*self.inputs)
+        >>> runner: ga.Runner = Pixels()
+        >>> runner.run(np.zeros((3, 8, 8, 1))).shape
+        (3, 64)
+    """
 
     @property
     def threads(self) -> int | None:
@@ -60,6 +76,20 @@ class Artifact:
         stated: Whether `metadata` is the artefact's own word.
         notes: What was assumed of it, and where the user's word differs from its own.
         file_facts: All that was read from a TFLite file; None otherwise.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> from keras_ganaccel.export.artifact import open_artifact
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/student.tflite"
+        ...     path = ga.export_tflite(model, path, class_names=("cat", "dog"))
+        ...     artifact = open_artifact(path)
+        >>> artifact.format, artifact.parameters, artifact.metadata.class_names
+        ('float32', 128, ('cat', 'dog'))
     """
 
     path: Path

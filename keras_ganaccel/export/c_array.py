@@ -32,6 +32,18 @@ def export_c_array(
 
     Raises:
         InvalidInputError: If the file is no valid one, or the name no identifier.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite")
+        ...     header = ga.export_c_array(path, f"{folder}/student.h")
+        ...     "student_len" in header.read_text()
+        True
     """
     facts = inspect_tflite(tflite)
     name = re.sub(r"\W", "_", facts.path.stem) if name is None else name

@@ -51,6 +51,17 @@ class TensorFacts:
         dtype: Its type, as NumPy spells it.
         scales: Its quantization scales: none, one, or one per channel.
         zero_points: As many zero points.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.inspect_tflite(ga.export_tflite(model, f"{folder}/student.tflite"))
+        >>> facts.inputs[0].shape, facts.inputs[0].dtype
+        ((1, 8, 8, 1), 'float32')
     """
 
     name: str
@@ -83,6 +94,17 @@ class FileFacts:
         format: By its tensors, see `file_format`.
         output_operator: The operator that computes the first output, before any DEQUANTIZE.
         metadata: What the exporter embedded, or None.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.inspect_tflite(ga.export_tflite(model, f"{folder}/student.tflite"))
+        >>> facts.macs, facts.output_operator, len(facts.kernels)
+        (128, 'FULLY_CONNECTED', 1)
     """
 
     path: Path
@@ -147,6 +169,17 @@ def inspect_tflite(
         InvalidInputError: If it is no valid flatbuffer, uses an operator that is not allowed, says
             of itself what is not so, or hides weights where they cannot be counted.
         VerificationError: If the interpreter crashes or hangs on it.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.inspect_tflite(ga.export_tflite(model, f"{folder}/student.tflite"))
+        >>> facts.operators, facts.parameters
+        ({'FULLY_CONNECTED': 1, 'RESHAPE': 1}, 128)
     """
     path = Path(path)
     content = flatbuffer.read_bytes(path)

@@ -78,6 +78,19 @@ class KernelFacts:
             channel, and then of the channel with the most.
         per_channel: Whether the scales are per channel.
         distinct_per_channel: The number of different values in the output channel with the most.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> import numpy as np
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> model.set_weights([np.eye(64, 2), np.zeros(2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     facts = ga.inspect_tflite(ga.export_tflite(model, f"{folder}/student.tflite"))
+        >>> facts.kernels[0].elements, facts.kernels[0].zeros, facts.kernels[0].distinct
+        (128, 126, 2)
     """
 
     name: str

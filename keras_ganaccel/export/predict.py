@@ -33,6 +33,18 @@ def predict(artifact: str | os.PathLike[str], x: Any, *, threads: int = 1) -> np
 
     Raises:
         InvalidInputError: If the artefact is no classifier's, or `x` does not fit it.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> import numpy as np
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite")
+        ...     ga.predict(path, np.zeros((3, 8, 8, 1), np.float32)).tolist()
+        [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     """
     opened = open_artifact(artifact, threads=threads)
     return opened.probabilities(opened.samples(x))

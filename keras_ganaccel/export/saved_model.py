@@ -50,6 +50,18 @@ def export_saved_model(
     Raises:
         InvalidInputError: If the folder exists and holds something else, or the model's inputs
             are not known.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> import tensorflow as tf
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_saved_model(model, f"{folder}/student", class_names=("cat", "dog"))
+        ...     list(tf.saved_model.load(path).signatures)
+        ['serving_default']
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "saved_model.pb").is_file():

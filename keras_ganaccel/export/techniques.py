@@ -66,6 +66,13 @@ class Candidate:
             `PairedDifference`), which tells a loss from luck.
         accepted: Whether it keeps within the allowed drop.
         failure: Why it could not be made, or which promise its file breaks; empty otherwise.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> measured = {"accuracy": 0.98, "bytes": 4000}
+        >>> candidate = ga.Candidate("ptq", {}, None, None, measured, accepted=True)
+        >>> candidate.technique
+        'ptq'
     """
 
     technique: str
@@ -89,6 +96,15 @@ class ParetoFront:
         baseline: What was measured on the float32 file of the uncompressed model.
         target: The measure that was minimised.
         note: What the validation rows are too few to tell; empty if they suffice.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> unsaved = {"compressed": None, "file": None, "accepted": True}
+        >>> small = ga.Candidate("pqat", {}, measured={"bytes": 3000}, **unsaved)
+        >>> exact = ga.Candidate("ptq", {}, measured={"bytes": 4000}, **unsaved)
+        >>> front = ga.ParetoFront(small, (exact, small), (exact, small), {"bytes": 9000}, "bytes")
+        >>> front.best.technique, [point.technique for point in front.points]
+        ('pqat', ['ptq', 'pqat'])
     """
 
     best: Candidate

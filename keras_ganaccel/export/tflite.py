@@ -88,6 +88,18 @@ def export_tflite(
     Raises:
         InvalidInputError: If an argument does not fit the model or another one.
         UnsupportedLayerError: If something in the model has no TFLite builtin.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/student.tflite"
+        ...     path = ga.export_tflite(model, path, class_names=("cat", "dog"))
+        ...     path.name, path.stat().st_size < 4000
+        ('student.tflite', True)
     """
     path = Path(path)
     _check_choices(quantization, io_dtype, raw_input, representative_dataset, model)

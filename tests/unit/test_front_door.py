@@ -1,5 +1,8 @@
 """The public names: typed, complete, and each with an example that runs."""
 
+import ast
+import builtins
+import doctest
 import inspect
 import json
 import subprocess
@@ -86,3 +89,32 @@ def test_notebooks_need_nothing_but_the_public_names(path):
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     assert "import keras_ganaccel as ga" in code
     assert "from keras_ganaccel" not in code
+
+
+def own_docstring(name):
+    """What the name itself says: a class does not borrow its base's words."""
+    public = getattr(ga, name)
+    return (vars(public)["__doc__"] if isinstance(public, type) else public.__doc__) or ""
+
+
+def unknown_names(source):
+    """The names that a piece of code uses and neither makes nor imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    made = {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    made |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    made |= {getattr(node, "name", None) for node in nodes if not isinstance(node, ast.alias)}
+    return used - made - set(dir(builtins))
+
+
+@pytest.mark.parametrize("name", ga.__all__)
+def test_each_public_name_has_an_example_that_runs_where_it_is_pasted(name):
+    examples = doctest.DocTestParser().get_examples(own_docstring(name))
+    assert examples, "no `>>>` in its docstring"
+    assert not any(doctest.SKIP in example.options for example in examples)
+    source = "".join(example.source for example in examples)
+    assert "import keras_ganaccel as ga\n" in source
+    assert not unknown_names(source)

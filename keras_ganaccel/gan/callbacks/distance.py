@@ -37,6 +37,20 @@ class KIDCallback(Periodic):
     Raises:
         InvalidInputError: `every` is too small, there are too few samples, or images and labels
             differ in number.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> images = np.random.default_rng(0).random((32, 8, 8, 1), np.float32)
+        >>> pixels = lambda images: images.reshape(len(images), -1)
+        >>> distance = ga.KIDCallback(images, pixels, every=500, samples=32)
+        >>> distance.set_model(gan)  # As `gan.fit(..., callbacks=[distance])` does.
+        >>> distance.on_train_end()
+        >>> sorted(distance.best), distance.best["kid"] > 0
+        (['kid', 'kid_stderr', 'step'], True)
     """
 
     def __init__(

@@ -28,6 +28,20 @@ class MetricsLog(Periodic):
             are left alone.
         every: Optimiser steps between two rows.
         stage: What the rows are marked with.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     log = ga.MetricsLog(pathlib.Path(folder, "metrics.jsonl"), every=10)
+        ...     log.set_model(gan)  # As `gan.fit(..., callbacks=[log])` does.
+        ...     log.act(10, {"kid": 0.25})
+        ...     print(log.path.read_text().strip())
+        {"stage": "gan", "step": 10, "kid": 0.25}
     """
 
     def __init__(

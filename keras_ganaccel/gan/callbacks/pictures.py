@@ -88,6 +88,20 @@ class SampleGrid(_SamplePictures):
         columns: Samples per class.
         class_names: One name per class; by default the integer labels.
         seed: Fixes the latent points.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     grid = ga.SampleGrid(folder, columns=2, class_names=spec.class_names)
+        ...     grid.set_model(gan)  # As `gan.fit(..., callbacks=[grid])` does.
+        ...     grid.on_train_end()
+        ...     [path.name for path in pathlib.Path(folder).iterdir()]
+        ['step_000000.png']
     """
 
     def __init__(
@@ -128,6 +142,21 @@ class TensorBoardImages(_SamplePictures):
         columns: Samples per class.
         class_names: One name per class; by default the integer labels.
         seed: Fixes the latent points.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import pathlib
+        >>> import tempfile
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pictures = ga.TensorBoardImages(folder, columns=2)
+        ...     pictures.set_model(gan)  # As `gan.fit(..., callbacks=[pictures])` does.
+        ...     pictures.act(500, {})
+        ...     pictures.on_train_end()
+        ...     [path.name for path in pathlib.Path(folder).iterdir()]
+        ['train']
     """
 
     def __init__(

@@ -51,6 +51,20 @@ class Watchdog(Periodic):
     Raises:
         InvalidInputError: No class has two different real samples, or a count is below 1; when
             training begins: a learning rate is a schedule.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> gan.compile()
+        >>> images = np.random.default_rng(0).random((32, 8, 8, 1), np.float32)
+        >>> watchdog = ga.Watchdog(images, np.arange(32) % 2, every=250)
+        >>> watchdog.set_model(gan)  # As `gan.fit(..., callbacks=[watchdog])` does.
+        >>> watchdog.on_train_begin()
+        >>> watchdog.interventions
+        []
     """
 
     def __init__(
