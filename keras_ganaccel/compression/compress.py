@@ -62,6 +62,17 @@ class Compressed:
             elements, at least), ``number_of_clusters`` (distinct values per output channel of the
             layers that were clustered, at most), ``int8`` (all operations are int8).
         report: One row per layer: what was applied, and what it led to.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> options = {"technique": "prune", "sparsity": 0.5, "steps": 1}
+        >>> compressed = ga.compress(model, data.arrays("train"), **options)
+        >>> compressed.technique, round(compressed.promises["sparsity"], 2)
+        ('prune', 0.5)
     """
 
     keras_model: keras.Model

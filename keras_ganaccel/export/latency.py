@@ -21,6 +21,19 @@ class Latency:
         p10: A tenth of the calls were faster.
         p90: Nine tenths of the calls were faster.
         threads: How many threads computed; None if that is not known.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite", spec=data.spec)
+        ...     latency = ga.verify(path, data, threads=1, latency_repeats=10).latency
+        >>> latency.p10 <= latency.median <= latency.p90, latency.threads
+        (True, 1)
     """
 
     median: float

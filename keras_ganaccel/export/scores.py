@@ -28,6 +28,19 @@ class Scores:
         right: Which predictions are right, bool ``(n,)``; for paired comparisons.
         log_loss: The mean negative log-probability of the labels; None without probabilities.
         calibration_error: The expected one, see `calibration_error`; None without probabilities.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/student.keras")
+        ...     scores = ga.verify(f"{folder}/student.keras", data, latency_repeats=0).scores
+        >>> scores.confusion_matrix.shape, len(scores.right)
+        ((10, 10), 540)
     """
 
     accuracy: float

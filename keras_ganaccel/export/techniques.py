@@ -159,6 +159,21 @@ def compress(
         EquivalenceError: What was trained, returned and exported differs beyond quantization.
         VerificationError: The exported file does not keep a promise.
         RunFailedError: No combination keeps within the allowed drop.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> x, y = data.arrays("train")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> compressed = ga.compress(model, (x, y), technique="ptq")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = f"{folder}/student.tflite"
+        ...     path = ga.export_tflite(compressed, file, "int8", representative_dataset=x)
+        ...     ga.inspect_tflite(path).inputs[0].dtype
+        'int8'
     """
     if technique != AUTO:
         return compress_and_check(model, data, technique=technique, **options)

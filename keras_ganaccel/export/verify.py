@@ -61,6 +61,19 @@ class Verification:
         latency: Latency of one batch-1 call; None if it was not asked for.
         rivals: The rivals' latencies by name, measured in turns with it.
         notes: What was assumed of the artefact, and where the user's word differs from its own.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite", spec=data.spec)
+        ...     found = ga.verify(path, data, reference=model, latency_repeats=0)
+        >>> found.format, found.parameters, found.agreement > 0.99
+        ('float32', 640, True)
     """
 
     path: Path
@@ -233,10 +246,20 @@ def verify(
             outputs are no numbers, or not what it says of them.
 
     Example:
-        >>> from keras_ganaccel.data.sources import load_data
-        >>> found = verify("saved_models/digits/student_int8.tflite", load_data("digits"))
-        >>> found.format, found.accuracy > 0.98
-        ('int8', True)
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("digits")
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        >>> model = keras.Sequential(layers)
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        >>> model.compile(keras.optimizers.Adam(0.01), loss)
+        >>> history = model.fit(*data.arrays("train"), epochs=5, verbose=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite", spec=data.spec)
+        ...     found = ga.verify(path, data, min_accuracy=0.5)
+        >>> found.format, found.accuracy > 0.5
+        ('float32', True)
     """
     overrides = _overrides(input_range, value_range, output)
     opened = artifact if isinstance(artifact, Artifact) else open_artifact(

@@ -77,6 +77,17 @@ def train_gan(
     Raises:
         InvalidInputError: An argument does not fit.
         CheckpointError: The checkpoints are damaged, or of another training.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).uniform(-1, 1, (32, 8, 8, 1)), np.arange(32) % 2
+        >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+        >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        >>> history = ga.train_gan(gan, x, y, steps=2, batch_size=16, steps_per_execution=1)
+        >>> gan.generate([0, 1, 1], seed=0).shape
+        (3, 8, 8, 1)
     """
     steps = whole_number("steps", steps)
     batch_size = whole_number("batch_size", batch_size)
