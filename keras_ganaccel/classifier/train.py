@@ -125,7 +125,7 @@ def train_classifier(
         >>> data = ga.load_data("digits")
         >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
         >>> model = keras.Sequential(layers)
-        >>> history = ga.train_classifier(model, data.arrays("train"), steps=100, learning_rate=0.01)
+        >>> history = ga.train_classifier(model, data.arrays("train"), steps=80, learning_rate=0.01)
         >>> ga.evaluate(model, *data.arrays("validation"))["accuracy"] > 0.5
         True
     """
