@@ -38,7 +38,7 @@ class InvalidInputError(GanAccelError, ValueError):
         >>> import keras_ganaccel as ga
         >>> try:
         ...     config = ga.with_values(ga.preset(), {"pool.generated_fraction": 1.4})
-        ... except ga.InvalidInputError as error:
+        ... except ValueError as error:  # An InvalidInputError is one.
         ...     print(error)
         `pool.generated_fraction` must be in [0, 1). Received: 1.4. Choose a value inside.
     """
@@ -79,7 +79,7 @@ class UnsafeModelError(InvalidInputError):
         ...         ga.predict(f"{folder}/twice.keras", np.zeros((1, 8, 8, 1), "float32"))
         ...     except ga.UnsafeModelError as error:
         ...         print(str(error).split(". ")[0])
-        The model holds code that would run on loading
+        The model holds code (a lambda) that would run on loading
     """
 
 
