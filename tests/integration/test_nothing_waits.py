@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.compression.finetune import FineTuner, training_stream
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gate.arms import Recipe, real_samples
@@ -112,10 +113,17 @@ def fine_tunes_on(data):
         model = tf_keras.Sequential(
             [tf_keras.Input((2, 2, 1)), tf_keras.layers.Flatten(), tf_keras.layers.Dense(2)]
         )
-        stream, distil = training_stream(data, None, classes=2, batch_size=8, seed=0)
+        inputs = ModelInputs.of(classifier())
+        stream, distil = training_stream(data, None, classes=2, batch_size=8, seed=0, inputs=inputs)
         tuner = FineTuner(stream, "logits", 2, distil)
         sleeper.steps = 50
-        tuner.run(model, steps=50, learning_rate=0.01, on_progress=sleeper.note)
+        tuner.run(
+            model,
+            variables=model.trainable_variables,
+            steps=50,
+            learning_rate=0.01,
+            on_progress=sleeper.note,
+        )
 
     return fine_tune
 
