@@ -23,6 +23,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "classifier.distill": ("Distiller",),
     "classifier.features": ("FeatureMatcher",),
     "distribution.trainer": ("Trainer",),
+    "benchmarks.zoo_models": ("PatchEncoder", "Patches"),
     "gan.backbone": ("BackboneInput", "FrozenFeatures"),
     "gan.conditional_gan": ("ConditionalGAN",),
     "gan.layers": (

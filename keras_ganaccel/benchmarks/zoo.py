@@ -249,7 +249,8 @@ def _is_mixed(facts: Any) -> bool:
 
 
 def _cell(outcome: str, detail: str) -> dict[str, Any]:
-    return {"outcome": outcome, "detail": detail, "bytes": "", "mixed": "", "agreement": ""}
+    figures = dict.fromkeys(("bytes", "mixed", "agreement", "difference"), "")
+    return {"outcome": outcome, "detail": detail, **figures}
 
 
 def _text(cell: Mapping[str, str] | None, reasons: dict[str, int]) -> str:
