@@ -150,7 +150,7 @@ def train_classifier(
             optimizer=make_optimizer(optimizer, learning_rate, schedule, steps),
             steps_per_execution=min(steps_per_execution, steps),
         )
-    first_step = int(distiller.optimizer.iterations)
+    first_step = int(distiller.optimizer.iterations.numpy())
     history = distiller.fit(
         _batches(distiller, data, steps, batch_size, seed),
         steps_per_epoch=steps,
@@ -266,7 +266,7 @@ def whole_number(name: str, value: Any) -> int:
 
 def _check_taken(distiller: Distiller, first: int, steps: int) -> None:
     """Refuses a training that ended early because its data did, not because a callback said so."""
-    taken = int(distiller.optimizer.iterations) - first
+    taken = int(distiller.optimizer.iterations.numpy()) - first
     if taken < steps and not distiller.stop_training:
         raise InvalidInputError(
             f"The data ended before the training did. Received: batches for {taken} of {steps} "

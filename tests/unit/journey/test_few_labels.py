@@ -21,7 +21,7 @@ def data():
 
 
 def test_what_cannot_be_weighed_is_not_generated_and_it_is_said(data, tmp_path):
-    config = with_values(preset("quick"), TINY)
+    config = with_values(preset(), TINY)
     accelerate(data=data, config=config, out=tmp_path / "run", only=("data", "headroom", "gan"))
     run = RunFolder(tmp_path / "run")
     (note,) = run.record("headroom")["notes"]
