@@ -1,4 +1,10 @@
-"""What `ganaccel bench` measures, cell by cell, and how its cells are summed up."""
+"""What `ganaccel bench` measures, cell by cell, and how its cells are summed up.
+
+Example:
+    >>> import keras_ganaccel as ga
+    >>> ga.benchmarks.PROTOCOLS["P2"].baseline
+    'kd'
+"""
 
 import lazy_loader
 
