@@ -37,7 +37,7 @@ class Effort:
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(300, student=1200, gate=300, compression=200, passes=2, learning_rate=1e-2),
+    "quick": Effort(300, student=1200, gate=300, compression=100, passes=2, learning_rate=1e-2),
     "default": Effort(600, student=2000, gate=500, compression=500, passes=10, learning_rate=3e-3),
     "best": Effort(4000, student=12000, gate=4000, compression=4000, passes=60, learning_rate=3e-3),
 }
