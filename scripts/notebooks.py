@@ -31,6 +31,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
             resources={"metadata": {"path": scratch}},
         )
         client.execute()
+        # Paths as a reader's own would be, below the folder that the notebook runs in.
+        text = nbformat.writes(notebook).replace(f"{scratch}/", "")
+        notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     notebook.metadata.pop("language_info", None)
