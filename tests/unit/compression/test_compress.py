@@ -22,7 +22,9 @@ def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
         technique="pcqat",
         sparsity=0.5,
         number_of_clusters=8,
-        steps=50,
+        # After 50 steps a stage has not settled: one network in six was 4.5 points behind, none
+        # more than 1.7 after 150.
+        steps=150,
         learning_rate=3e-3,
         teacher=trained,
         on_progress=lambda done, total: seen.append((done, total)),
@@ -37,7 +39,7 @@ def test_all_at_once_keeps_zeros_and_clusters(trained, digits, accuracy):
             assert distinct <= 8
     assert accuracy(made.tf_keras_model) > accuracy(trained) - 0.03
     assert seen == sorted(seen)
-    assert seen[-1] == (150, 150)
+    assert seen[-1] == (450, 450)
     for old, new in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
