@@ -7,7 +7,7 @@ prints exactly that line and exits with `exit_code`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class GanAccelError(Exception):
@@ -234,3 +234,30 @@ def nearest(name: str, options: Iterable[str]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return "Choose one of " + ", ".join(repr(option) for option in known) + "."
+
+
+def reason_of(error: BaseException, most: int = 200) -> str:
+    r"""What somebody else's error says, fit for the middle of a message.
+
+    Args:
+        error: The error.
+        most: Letters to keep.
+
+    Returns:
+        Its text in one line; its class where it says nothing.
+
+    Example:
+        >>> reason_of(ValueError("no such\n  file")), reason_of(NotImplementedError())
+        ('no such file', 'NotImplementedError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and those that led to it, the newest first."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__

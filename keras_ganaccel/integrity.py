@@ -20,8 +20,9 @@ import numpy as np
 from keras_ganaccel.config_file import load_config, to_dict
 from keras_ganaccel.environment import environment
 from keras_ganaccel.errors import DamagedFileError, InvalidInputError
-from keras_ganaccel.files import read_sealed_json, sha256, shown, write_sealed_json
+from keras_ganaccel.files import sha256, shown
 from keras_ganaccel.invocation import command_line
+from keras_ganaccel.json_files import read_sealed_json, write_sealed_json
 
 CHECKPOINTS = "checkpoints"
 SPLITS = "splits.npz"

@@ -22,6 +22,7 @@ import numpy as np
 from keras_ganaccel import integrity
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.config_file import config_yaml, from_dict, load_config, save_config
+from keras_ganaccel.disk_space import free_space, out_of_space
 from keras_ganaccel.environment import OWN_PACKAGE, differences, environment
 from keras_ganaccel.errors import (
     DamagedFileError,
@@ -29,8 +30,9 @@ from keras_ganaccel.errors import (
     MissingFileError,
     RunFailedError,
 )
-from keras_ganaccel.files import atomic_open, free_space, lock, out_of_space, shown, write_json
+from keras_ganaccel.files import atomic_open, lock, shown
 from keras_ganaccel.integrity import CHECKPOINTS, CONFIG, SPLITS
+from keras_ganaccel.json_files import write_json
 from keras_ganaccel.paths import anchored
 
 _ENVIRONMENT = "environment.json"

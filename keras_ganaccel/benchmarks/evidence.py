@@ -12,7 +12,8 @@ from keras_ganaccel.benchmarks.cells import CellFile
 from keras_ganaccel.benchmarks.contrasts import markdown, plot, summarize
 from keras_ganaccel.benchmarks.protocols import PROTOCOLS
 from keras_ganaccel.benchmarks.subject import Settings, Subject
-from keras_ganaccel.files import atomic_open, write_json
+from keras_ganaccel.files import atomic_open
+from keras_ganaccel.json_files import write_json
 
 _WHERE = ("protocol", "data", "labels_per_class", "student", "reported_on", "settings")
 _REPORTED_ON = {"P3": "validation"}

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keras_ganaccel.errors import reason_of
+
 NETWORKS = ("generator", "discriminator", "student")
 BATCH_SIZE = 64
 # Rows and columns of the samples, which have one channel and ten classes.
@@ -73,7 +75,7 @@ def measure(precision: str) -> None:
         try:
             row["images_per_second"] = _images_per_second(_make_step(network, precision))
         except Exception as error:  # whatever it is, it is what the user should see
-            row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            row["error"] = f"{type(error).__name__}: {reason_of(error, 160)}"
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
 

@@ -20,13 +20,14 @@ from keras_ganaccel.config import GanConfig
 from keras_ganaccel.data.preprocess import signed_to_unit, to_unit, unit_to_signed
 from keras_ganaccel.data.sources import LabelledData, load_data
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.files import save_keras, write_json
+from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import Watchdog
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.gate.arms import Recipe
 from keras_ganaccel.gate.pools import Pool
+from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
 from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.seeds import derive_seed

@@ -14,7 +14,7 @@ from keras_ganaccel.benchmarks.zoo_models import MODELS, ZooModel, learnable_sam
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
 from keras_ganaccel.compression.compress import Compressed, compress
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.errors import GanAccelError, InvalidInputError
+from keras_ganaccel.errors import GanAccelError, InvalidInputError, reason_of
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
@@ -132,7 +132,7 @@ def zoo_cell(
     except GanAccelError as error:
         return _cell("fails", str(error))
     except Exception as error:  # what this benchmark looks for
-        return _cell("fails", f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return _cell("fails", f"{type(error).__name__}: {reason_of(error)}")
 
 
 def zoo_page(cells: Iterable[Mapping[str, str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, reason_of
 
 # What each backbone was made for: (smallest side, what its first layer wants).
 # "signed": [-1, 1] · "caffe": BGR minus the mean, in [0, 255] · "torch": standardised RGB ·
@@ -69,7 +69,7 @@ def build_application(
             raise
         raise InvalidInputError(
             f"The weights of {name} cannot be loaded. Received: {weights!r} "
-            f"({str(error).splitlines()[0][:100]}). Pass None to start from initial weights."
+            f"({reason_of(error, 100)}). Pass None to start from initial weights."
         ) from None
     if weights is not None and wanted == "caffe":
         _take_rgb(backbone)

@@ -16,16 +16,14 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import (
     EPSILON,
+    SLACK,
     batched,
     logits_function,
     logits_of,
     output_kind,
 )
 from keras_ganaccel.classifier.outputs import num_classes as count_classes
-from keras_ganaccel.errors import GanAccelError, InvalidInputError
-
-# Probabilities may miss a sum of 1 by rounding, most of all in half precision.
-_SLACK = 1e-2
+from keras_ganaccel.errors import GanAccelError, InvalidInputError, reason_of
 
 
 @runtime_checkable
@@ -160,10 +158,10 @@ def teacher_function(teacher: Any, num_classes: int) -> Callable[[tf.Tensor], tf
         except GanAccelError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
             raise InvalidInputError(
-                f"The teacher could not answer. Received: {type(error).__name__} ({reason}) from "
-                f"{type(teacher).__name__}. Call it on a batch by yourself first."
+                f"The teacher could not answer. Received: {type(error).__name__} "
+                f"({reason_of(error)}) from {type(teacher).__name__}. "
+                "Call it on a batch by yourself first."
             ) from None
 
     def call_back(x: tf.Tensor) -> tf.Tensor:
@@ -225,7 +223,7 @@ def _probabilities(answers: Any, num_classes: int | None) -> np.ndarray:
         )
     sums = answers.sum(axis=1)
     # NaN fails as well.
-    if not ((answers >= -_SLACK).all() and (np.abs(sums - 1) <= _SLACK).all()):
+    if not ((answers >= -SLACK).all() and (np.abs(sums - 1) <= SLACK).all()):
         raise InvalidInputError(
             "A teacher must answer with probabilities, 0 or more and 1 in sum. Received: "
             f"{answers.min():.3g} as the least, sums of {sums.min():.3g} to {sums.max():.3g}. "

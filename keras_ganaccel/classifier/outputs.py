@@ -22,8 +22,8 @@ EPSILON = 1e-7
 
 # Activations behind which there can be no probabilities.
 _UNBOUNDED = ("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "silu")
-# Probabilities may miss 1 by rounding, in half precision by this much.
-_SLACK = 1e-2
+# Probabilities may miss a sum of 1 by rounding, most of all in half precision.
+SLACK = 1e-2
 # Sides that a model leaves open are made as long as this to try it.
 _PROBE_SIDE = 32
 
@@ -192,8 +192,8 @@ def look_like_probabilities(outputs: np.ndarray | None) -> bool:
     """
     if outputs is None or not np.isfinite(outputs).all():
         return False
-    bounded = outputs.min() >= -_SLACK and outputs.max() <= 1 + _SLACK
-    return bool(bounded and (outputs.shape[1] == 1 or np.abs(outputs.sum(1) - 1).max() <= _SLACK))
+    bounded = outputs.min() >= -SLACK and outputs.max() <= 1 + SLACK
+    return bool(bounded and (outputs.shape[1] == 1 or np.abs(outputs.sum(1) - 1).max() <= SLACK))
 
 
 def probe_outputs(model: keras.Model) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
@@ -54,7 +55,7 @@ class ShallowTeacher:
         """Returns float32 ``(n, num_classes)`` probabilities for images in [0, 1]."""
         x = averaged_down(x)
         if self.kind == "svm":
-            known = _softmax(self.sharpness * _margins(self.estimator, _rows(x)))
+            known = softmax(self.sharpness * _margins(self.estimator, _rows(x)), axis=1)
         else:
             known = self.estimator.predict_proba(_rows(x))
         probabilities = np.zeros((len(x), self.num_classes), np.float32)
@@ -105,7 +106,7 @@ class ShallowTeacher:
             margins = _margins(machine, _rows(x[held_out]))
             columns = np.searchsorted(machine.classes_, y[held_out])
             for index, factor in enumerate(factors):
-                right = _softmax(factor * margins)[np.arange(len(columns)), columns]
+                right = softmax(factor * margins, axis=1)[np.arange(len(columns)), columns]
                 losses[index] -= np.log(np.maximum(right, 1e-12)).sum()
         return float(factors[losses.argmin()])
 
@@ -135,8 +136,3 @@ def _rows(x: np.ndarray) -> np.ndarray:
 def _margins(machine: Any, rows: np.ndarray) -> np.ndarray:
     margins = machine.decision_function(rows)
     return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
-
-
-def _softmax(margins: np.ndarray) -> np.ndarray:
-    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.classifier.outputs import SLACK
 from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.distribution import require
 from keras_ganaccel.errors import InvalidInputError
-
-# Soft labels may miss a sum of 1 by rounding alone.
-_SLACK = 1e-2
 
 
 def one_hot_targets(y: Any, num_classes: int) -> tf.Tensor:
@@ -97,7 +95,7 @@ def check_labels(y: Any, num_classes: int) -> np.ndarray:
         low, high = labels.min(), labels.max()
         if low < -1 or high >= num_classes or not np.array_equal(labels, np.round(labels)):
             raise InvalidInputError(_out_of_range(num_classes, f"{low}..{high}"))
-    elif labels.min() < 0 or labels.sum(axis=-1).max() > 1 + _SLACK:
+    elif labels.min() < 0 or labels.sum(axis=-1).max() > 1 + SLACK:
         raise InvalidInputError(
             _no_distribution(f"{labels.min()} as the least, {labels.sum(axis=-1).max()} in a row")
         )
@@ -235,7 +233,7 @@ def _from_numbers(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
 
 def _from_rows(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     rows = tf.cast(labels, tf.float32)
-    right = tf.reduce_all(rows >= 0) & tf.reduce_all(tf.reduce_sum(rows, -1) <= 1 + _SLACK)
+    right = tf.reduce_all(rows >= 0) & tf.reduce_all(tf.reduce_sum(rows, -1) <= 1 + SLACK)
     require(right, _no_distribution("others in a batch"))
     return tf.ensure_shape(rows, (None, num_classes))
 

@@ -26,8 +26,9 @@ from keras_ganaccel.classifier.outputs import (
 from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.data.spec import DataSpec
-from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
-from keras_ganaccel.files import atomic_save, save_keras, write_json
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest, reason_of
+from keras_ganaccel.files import atomic_save, save_keras
+from keras_ganaccel.json_files import write_json
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class Ensemble:
             return cls(members, described["weights"])
         # A damaged or foreign pickle raises nearly anything.
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+            reason = f"{type(error).__name__}: {reason_of(error, 100)}"
             raise MissingFileError(
                 f"No ensemble can be read there. Received: {str(folder)!r} ({reason}). "
                 "Name a folder that `Ensemble.save` wrote, with the packages that it was made with."

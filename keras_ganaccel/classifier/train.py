@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import log_softmax
 
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import input_shape, predict_logits
@@ -231,11 +232,10 @@ def evaluate(
 def score_logits(logits: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Accuracy and mean log-loss of logits ``(n, classes)`` for labels ``(n,)``."""
     logits = np.asarray(logits, np.float64)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    chances = log_softmax(logits, axis=1)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == y)),
-        "log_loss": float(-np.mean(log_probabilities[np.arange(len(y)), y])),
+        "log_loss": float(-np.mean(chances[np.arange(len(y)), y])),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, reason_of
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -52,7 +52,7 @@ def reinitialize(model: keras.Model, seed: int) -> None:
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
             f"The model {model.name!r} cannot be given new weights: its configuration does not "
-            f"rebuild it. Received: {str(error).splitlines()[0][:120]!r}. Implement `get_config`."
+            f"rebuild it. Received: {reason_of(error, 120)!r}. Implement `get_config`."
         ) from None
 
 

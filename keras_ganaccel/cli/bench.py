@@ -14,7 +14,7 @@ from keras_ganaccel.config import RunConfig, with_values
 from keras_ganaccel.config_file import parse_settings
 from keras_ganaccel.environment import environment
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.files import write_json
+from keras_ganaccel.json_files import write_json
 
 Out = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also write the result here.")]
 app = typer.Typer(

@@ -22,8 +22,8 @@ from keras_ganaccel.cli import (
     verify,
 )
 from keras_ganaccel.cli.terminal import prepare_terminal, show_error, silence_python_libraries
+from keras_ganaccel.disk_space import out_of_space
 from keras_ganaccel.errors import GanAccelError
-from keras_ganaccel.files import out_of_space
 from keras_ganaccel.version import __version__
 
 # Some versions of Typer carry a click of their own; its errors are those that count.

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
     from keras_ganaccel.data.sources import LabelledData
 
-Data = Annotated[
-    str,
-    typer.Option(
-        help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, or a folder of class "
-        "folders.",
-    ),
-]
+_DATA = (
+    "digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, a .csv file of pixels, or a folder "
+    "of class folders."
+)
+_SEED = "Seed of every random choice but the test split."
+Data = Annotated[str, typer.Option(help=_DATA)]
 LabelsPerClass = Annotated[
     int | None, typer.Option(metavar="N", help="Rows a class to keep for training and validation.")
 ]
@@ -44,10 +43,8 @@ Test = Annotated[
         help="Measure on the test split too: once, when nothing is left to choose.",
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of every random choice but the test split.")]
-OptionalSeed = Annotated[
-    int | None, typer.Option(min=0, help="Of every random choice but the test split.")
-]
+Seed = Annotated[int, typer.Option(min=0, help=_SEED)]
+OptionalSeed = Annotated[int | None, typer.Option(min=0, help=_SEED)]
 AllowUnsafe = Annotated[
     bool, typer.Option("--allow-unsafe", help="Load a .keras file that holds code. Trust it first.")
 ]
@@ -62,13 +59,7 @@ Strategy = Annotated[
 class DataOptions:
     """What every command that takes data is told about them; see `load_data`."""
 
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, a .csv file of pixels, "
-            "or a folder of class folders.",
-        ),
-    ] = None
+    data: Annotated[str | None, typer.Option(help=_DATA)] = None
     image_size: Annotated[
         str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
     ] = None

@@ -63,7 +63,7 @@ def _write_json(rows: list[dict[str, object]], out: Path | None) -> None:
     if out is None:
         show_json(rows)
         return
-    from keras_ganaccel.files import write_json
+    from keras_ganaccel.json_files import write_json
 
     write_json(out, rows)
 

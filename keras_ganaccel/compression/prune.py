@@ -22,7 +22,7 @@ from keras_ganaccel.compression.kernels import (
     workable,
 )
 from keras_ganaccel.compression.tfmot import load_tfmot, magnitude_pruning
-from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.errors import InvalidInputError, nearest, reason_of
 
 SCHEDULES = ("polynomial", "constant")
 POLICIES = ("uniform", "global", "latency")
@@ -232,7 +232,7 @@ def _allowed_for_latency(
         policy.ensure_model_supports_pruning(twin)
     except ValueError as error:
         raise InvalidInputError(
-            f"The model does not fit the policy 'latency': {str(error).splitlines()[0]} "
+            f"The model does not fit the policy 'latency': {reason_of(error)} "
             f"Received: {model.name!r}. Use 'uniform' or 'global'."
         ) from error
     allowed = {layer.name for layer in twin.layers if policy.allow_pruning(layer)}

@@ -137,11 +137,15 @@ def unflattened(x: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     side = _square_side(samples.shape)
     if not side or samples.dtype.kind not in "iuf":
         return samples, ()
-    pixels = bool(((samples >= 0) & (samples <= 255) & (samples == np.floor(samples))).all())
-    if not pixels:
+    if not are_bytes(samples):
         return samples, ()
     note = f"The rows of `{name}` were taken as pictures of {side}x{side} pixels."
     return samples.reshape(-1, side, side), (note,)
+
+
+def are_bytes(values: np.ndarray) -> bool:
+    """Whether all numbers of an array are whole and from 0 to 255, whatever its dtype."""
+    return bool(((values >= 0) & (values <= 255) & (values == np.floor(values))).all())
 
 
 def combine_arrays(

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import RawData, combine_arrays
+from keras_ganaccel.data.arrays import RawData, are_bytes, combine_arrays
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.vocabulary import LABEL_WORDS
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.errors import InvalidInputError, MissingFileError, reason_of
 
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
 
@@ -94,14 +94,12 @@ def read_text(path: Path) -> RawData:
     except InvalidInputError:
         raise
     except (ValueError, csv.Error) as error:
-        reason = " ".join(str(error).split())[:120]
         raise InvalidInputError(
-            f"Cannot read {path.name!r} as rows of pixels. Received: {reason}. "
+            f"Cannot read {path.name!r} as rows of pixels. Received: {reason_of(error, 120)}. "
             "Give one number per pixel beside the label; tables are not supported."
         ) from None
-    whole = bool(((pixels >= 0) & (pixels <= 255) & (pixels == np.floor(pixels))).all())
     return combine_arrays(
-        [pixels.astype(np.uint8) if whole else pixels, _as_numbers(labels)],
+        [pixels.astype(np.uint8) if are_bytes(pixels) else pixels, _as_numbers(labels)],
         ["pixel columns", target],
         path.stem,
         notes=notes,

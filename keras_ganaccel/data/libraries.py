@@ -13,6 +13,7 @@ from keras_ganaccel.errors import (
     MissingExtraError,
     MissingFileError,
     nearest,
+    reason_of,
 )
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
@@ -50,7 +51,7 @@ def load_keras(name: str) -> RawData:
     # Keras raises bare exceptions when a download fails.
     except Exception as error:
         raise MissingFileError(
-            f"Cannot load the Keras data set {name!r}. Received: {_one_line(error)}. "
+            f"Cannot load the Keras data set {name!r}. Received: {reason_of(error)}. "
             "Check the network, or put its files into Keras' cache."
         ) from error
     return combine_arrays((x_train, y_train, x_test, y_test), _FOUR, name)
@@ -84,7 +85,7 @@ def load_tfds(name: str, size: tuple[int, int] | None = None) -> RawData:
         known = tfds.list_builders(with_community_datasets=False)
         plain = name.partition("/")[0].partition(":")[0]
         if plain in known:
-            reason = _one_line(error)
+            reason = reason_of(error)
             raise InvalidInputError(f"Cannot load 'tfds:{name}'. Received: {reason}.") from error
         hint = nearest(plain, known) if known else "See the catalogue."
         raise InvalidInputError(
@@ -101,7 +102,7 @@ def load_tfds(name: str, size: tuple[int, int] | None = None) -> RawData:
         builder.download_and_prepare()
     except Exception as error:
         raise MissingFileError(
-            f"Cannot load 'tfds:{name}'. Received: {_one_line(error)}. "
+            f"Cannot load 'tfds:{name}'. Received: {reason_of(error)}. "
             "Check the network, or prepare the data set first."
         ) from error
     return _collect(tfds, builder, name, size)
@@ -131,7 +132,3 @@ def _collect(tfds: Any, builder: Any, name: str, size: tuple[int, int] | None) -
     names = tuple(builder.info.features[builder.info.supervised_keys[1]].names)
     x = check_samples(np.stack(samples))
     return RawData(builder.name, x, np.array(labels), supplied, names)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_ganaccel.data.images import MOST_BYTES
 from keras_ganaccel.data.vocabulary import find_keys
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, reason_of
 
 
 def is_dataset(value: Any) -> bool:
@@ -74,9 +74,8 @@ def _elements(dataset: Any, name: str) -> Any:
     try:
         yield from dataset
     except tf.errors.OpError as error:
-        reason = " ".join(str(error.message).split())[:160]
         raise InvalidInputError(
-            f"`{name}` cannot be read. Received: {reason}. Mend the dataset."
+            f"`{name}` cannot be read. Received: {reason_of(error, 160)}. Mend the dataset."
         ) from error
 
 

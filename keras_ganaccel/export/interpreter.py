@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_ganaccel.errors import InvalidInputError, VerificationError
+from keras_ganaccel.errors import InvalidInputError, VerificationError, reason_of
 
 _BATCH = 256
 # What the tensors of one batch may take together.
@@ -80,9 +80,9 @@ class TFLiteRunner:
             interpreter = Interpreter(model_content=self._content, num_threads=self.threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
             raise VerificationError(
-                f"The interpreter refuses {self._name}. Received: {reason}. Export it again."
+                f"The interpreter refuses {self._name}. Received: {reason_of(error)}. "
+                "Export it again."
             ) from error
         return interpreter
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, UnsafeModelError
-from keras_ganaccel.files import read_json
+from keras_ganaccel.json_files import read_json
 
 _CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 2**26

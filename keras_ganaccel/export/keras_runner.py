@@ -13,7 +13,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_ganaccel.classifier.outputs import output_kind
-from keras_ganaccel.errors import InvalidInputError, UnsafeModelError, VerificationError
+from keras_ganaccel.errors import (
+    InvalidInputError,
+    UnsafeModelError,
+    VerificationError,
+    reason_of,
+)
 from keras_ganaccel.export.inspect import TensorFacts
 from keras_ganaccel.export.keras_file import check_model_file
 from keras_ganaccel.export.kernels import KernelFacts, most_distinct
@@ -112,9 +117,9 @@ def load_saved_model(folder: Path, *, allow_unsafe: bool = False) -> TensorFlowR
             loaded = tf.saved_model.load(str(folder))
         function = loaded.signatures[SIGNATURE]
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
         raise VerificationError(
-            f"The SavedModel cannot be loaded. Received: {folder.name} ({reason}). Export it again."
+            f"The SavedModel cannot be loaded. Received: {folder.name} ({reason_of(error)}). "
+            "Export it again."
         ) from error
     specs = _in_order(loaded, function.structured_input_signature[1])
     outputs = function.structured_outputs
@@ -178,7 +183,7 @@ def load_keras(path: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = reason_of(error)
         if "safe_mode" in reason or "unsafe" in reason:
             raise UnsafeModelError(
                 f"The model holds code that would run on loading. Received: {path.name}. "

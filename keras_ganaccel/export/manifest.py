@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, VerificationError
-from keras_ganaccel.files import read_json, sha256, write_json
+from keras_ganaccel.files import sha256
+from keras_ganaccel.json_files import read_json, write_json
 
 MANIFEST = "manifest.json"
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.files import read_json
+from keras_ganaccel.json_files import read_json
 from keras_ganaccel.version import __version__
 
 ENTRY = "keras_ganaccel"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ganaccel.errors import VerificationError
-from keras_ganaccel.files import read_json
+from keras_ganaccel.json_files import read_json
 
 # The file comes on standard input: what is tried out are the very bytes that were read. It runs as
 # it will be run, and once more without delegates, which keep the shapes in between to themselves.

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gate.pools import Pool, without_held_out
+from keras_ganaccel.mixing.filters import Filter
 from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 
@@ -60,10 +61,6 @@ class Recipe:
     transfer_size: int | None = None
 
 
-class _Mask(Protocol):
-    def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Arm:
     """One way to train the student: real samples and, perhaps, a pool.
@@ -101,7 +98,7 @@ class Arm:
     pool: Pool | Callable[[np.ndarray, np.ndarray, int], Pool] | None = None
     generated_fraction: float = 0.0
     schedule: str = "constant"
-    filter: Callable[[Any], _Mask] | None = None
+    filter: Callable[[Any], Filter] | None = None
     learnt_from_labels: bool = True
     generated_weight: float = 1.0
     doubted: float | None = None

@@ -18,7 +18,6 @@ from sklearn.model_selection import StratifiedKFold
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.files import read_sealed_json, write_sealed_json
 from keras_ganaccel.gate.arms import (
     Arm,
     Recipe,
@@ -31,6 +30,7 @@ from keras_ganaccel.gate.arms import (
 from keras_ganaccel.gate.pools import class_agreement, most_doubted
 from keras_ganaccel.gate.statistics import calibrated_log_loss
 from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.json_files import read_sealed_json, write_sealed_json
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

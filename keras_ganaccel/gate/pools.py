@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, pairwise_distances_argmin_min
 
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.errors import InvalidInputError
@@ -115,9 +115,7 @@ def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
     return float(cohen_kappa_score(asked, seen))
 
 
-def without_held_out(
-    pool: Pool, training: np.ndarray, held_out: np.ndarray, chunk: int = 1024
-) -> np.ndarray:
+def without_held_out(pool: Pool, training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Which of a pool's samples are nearer to a training sample than to any held-out one.
 
     A generator that was trained on all labels has seen the ones that a pair holds out, and may
@@ -129,19 +127,15 @@ def without_held_out(
         pool: The samples.
         training: Images of the training part.
         held_out: Images that are held out.
-        chunk: Samples compared at a time.
 
     Returns:
         bool ``(len(pool.x),)``: True to keep.
     """
-    kept = np.empty(len(pool.x), bool)
-    for start in range(0, len(pool.x), chunk):
-        part = pool.x[start : start + chunk]
-        nearest_kept = _squared_distances(part, training).min(axis=1)
-        kept[start : start + chunk] = nearest_kept <= _squared_distances(part, held_out).min(axis=1)
-    return kept
+    to_training, to_held_out = (_nearest(pool.x, images) for images in (training, held_out))
+    return to_training <= to_held_out
 
 
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-    return (a * a).sum(axis=1)[:, None] - 2.0 * a @ b.T + (b * b).sum(axis=1)[None]
+def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The distance of each sample to the nearest one of others."""
+    flat, rest = (np.reshape(images, (len(images), -1)) for images in (x, others))
+    return pairwise_distances_argmin_min(flat, rest)[1]

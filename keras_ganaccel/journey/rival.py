@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_ganaccel.classifier.rival import Rival, fit_rival
 from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.report.findings import rival_name
 from keras_ganaccel.words import on_rows
 
 _FILE = "rival.joblib"
-_NAMES = {"svm": "a one-line SVM", "boosted_trees": "boosted trees"}
 
 
 def train_rival(journey: Journey) -> dict[str, Any]:
@@ -40,4 +40,4 @@ def load_rival(journey: Journey) -> Rival:
 def summary(record: dict[str, Any]) -> str:
     """Says how good it is on validation rows."""
     reached = on_rows(record["validation_accuracy"], record["validation_rows"], "validation")
-    return f"{_NAMES[record['name']]} on the same rows: {reached}"
+    return f"{rival_name(record)} on the same rows: {reached}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.errors import InvalidInputError, reason_of
 from keras_ganaccel.export.keras_file import check_model_file
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ def load_model(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> k
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidInputError(
-            f"The model file cannot be loaded ({reason[:200]}). Received: {str(path)!r}. "
+            f"The model file cannot be loaded ({reason_of(error)}). Received: {str(path)!r}. "
             "Register custom layers, or save the model anew."
         ) from None
 

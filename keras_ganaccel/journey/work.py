@@ -12,8 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.errors import GanAccelError, RunFailedError, RunInterrupted
-from keras_ganaccel.files import chain_of, free_space, out_of_space, shown
+from keras_ganaccel.disk_space import free_space, out_of_space
+from keras_ganaccel.errors import GanAccelError, RunFailedError, RunInterrupted, chain_of, reason_of
+from keras_ganaccel.files import shown
 from keras_ganaccel.invocation import command_line
 from keras_ganaccel.journey.context import Journey, Stage
 from keras_ganaccel.journey.result import AccelerationResult
@@ -85,10 +86,9 @@ def _explained(error: Exception, stage: Stage, run: RunFolder) -> RunFailedError
             f"{stage.name!r}. Make space. {_how_to_go_on(run)}"
         )
     if isinstance(error, (OSError, *_UNREADABLE)) and not isinstance(error, GanAccelError):
-        reason = " ".join(str(error).split())[:200]
         return RunFailedError(
-            f"A file could not be written or read in the stage {stage.name!r}. Received: {reason}. "
-            f"Mend that. {_how_to_go_on(run)}"
+            f"A file could not be written or read in the stage {stage.name!r}. Received: "
+            f"{reason_of(error)}. Mend that. {_how_to_go_on(run)}"
         )
     return None
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.neighbors import NearestNeighbors
 
 from keras_ganaccel.classifier.members import answer_function
 from keras_ganaccel.errors import InvalidInputError
@@ -186,15 +188,14 @@ class NearDuplicates:
                 f"{len(x)} and {factor}. Pass the training split."
             )
         self._flat = _flattened(x)
-        squares = _squared_distances(self._flat, self._flat)
-        np.fill_diagonal(squares, np.inf)
-        self.threshold = factor * float(np.sqrt(np.median(squares.min(axis=1))))
+        # Without an argument, none is its own neighbour.
+        distances, _ = NearestNeighbors(n_neighbors=1).fit(self._flat).kneighbors()
+        self.threshold = factor * float(np.median(distances))
 
     def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """See `Filter.mask`."""
         del y
-        nearest = _squared_distances(_flattened(x), self._flat).min(axis=1)
-        return np.sqrt(nearest) > self.threshold
+        return pairwise_distances_argmin_min(_flattened(x), self._flat)[1] > self.threshold
 
 
 def content_uniforms(seed: int, x: np.ndarray) -> np.ndarray:
@@ -219,11 +220,6 @@ def content_uniforms(seed: int, x: np.ndarray) -> np.ndarray:
 
 def _flattened(x: np.ndarray) -> np.ndarray:
     return np.asarray(x, np.float64).reshape(len(x), -1)
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
-    return np.maximum(squares, 0.0)
 
 
 def _share(value: float, name: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from keras_ganaccel.files import atomic_open
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.findings import RIVAL, named_references, rival_name, uneven
 from keras_ganaccel.report.ledger import Ledger
+from keras_ganaccel.report.style import data_uri
 from keras_ganaccel.rundir import RunFolder, read_environment, read_metrics
 from keras_ganaccel.words import gained, interval, kilobytes, more_or_less, percent
 
@@ -47,7 +47,7 @@ def samples_html(folder: Path) -> str:
     path = Path(folder) / "samples" / SAMPLES
     if not path.is_file():
         return ""
-    return f'<img alt="Real beside generated samples" src="{_data_uri(path)}">'
+    return f'<img alt="Real beside generated samples" src="{data_uri(path.read_bytes())}">'
 
 
 def _environment() -> jinja2.Environment:
@@ -96,7 +96,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "environment": read_environment(run.path),
         "config": run.config_text(),
         "notes": _notes(run),
-        "samples": _data_uri(samples) if samples.is_file() else None,
+        "samples": data_uri(samples.read_bytes()) if samples.is_file() else None,
         "pictures": _pictures(values, metrics, verified),
     }
 
@@ -135,7 +135,3 @@ def _notes(run: RunFolder) -> list[str]:
         for name in ("data", "teacher", "rival", "headroom", "gan", "pool", "gate")
         for note in (run.record(name) or {}).get("notes", [])
     ]
-
-
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, MissingFileError
-from keras_ganaccel.files import read_json, write_json
+from keras_ganaccel.json_files import read_json, write_json
 from keras_ganaccel.report.findings import findings, named_references, uneven, verdict
 from keras_ganaccel.report.schema import check, current
 from keras_ganaccel.words import kilobytes, percent

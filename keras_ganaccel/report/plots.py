@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +20,6 @@ __all__ = [
     "journey",
     "kid_over_steps",
     "latency",
-    "real_and_generated",
     "save_real_and_generated",
     "size_against_accuracy",
     "stage_accuracy",
@@ -43,24 +41,6 @@ _STAGE_COLOURS = {
 }
 
 
-def real_and_generated(
-    real: Labelled, generated: Labelled, class_names: Sequence[str], *, columns: int = 8
-) -> str:
-    """Shows real samples beside generated ones, a row per class.
-
-    Args:
-        real: ``(x, y)``: images in [0, 1], shape ``(n, height, width, channels)``, and classes.
-        generated: The same of generated samples.
-        class_names: One name per class.
-        columns: The most samples of a class to show on each side.
-
-    Returns:
-        A PNG data URI.
-    """
-    content = _samples_png(real, generated, class_names, columns)
-    return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
 def save_real_and_generated(
     path: str | os.PathLike[str],
     real: Labelled,
@@ -69,14 +49,14 @@ def save_real_and_generated(
     *,
     columns: int = 8,
 ) -> None:
-    """Writes the picture of `real_and_generated` as a PNG file, atomically.
+    """Writes a picture of real samples beside generated ones, a row per class, atomically.
 
     Args:
-        path: The file.
-        real: See `real_and_generated`.
-        generated: See `real_and_generated`.
-        class_names: See `real_and_generated`.
-        columns: See `real_and_generated`.
+        path: The PNG file.
+        real: ``(x, y)``: images in [0, 1], shape ``(n, height, width, channels)``, and classes.
+        generated: The same of generated samples.
+        class_names: One name per class.
+        columns: The most samples of a class to show on each side.
     """
     content = _samples_png(real, generated, class_names, columns)
     with atomic_open(path) as file:

@@ -35,6 +35,16 @@ _SETTINGS: dict[Any, Any] = {
 _P = ParamSpec("_P")
 
 
+def data_uri(image: bytes, kind: str = "png") -> str:
+    """Returns an image as text that a page can hold.
+
+    Args:
+        image: The bytes of its file.
+        kind: What follows ``image/`` in its media type.
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
 def as_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
     """Turns a function that draws a figure into one that returns it as an SVG data URI.
 
@@ -44,8 +54,7 @@ def as_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
 
     @functools.wraps(draw)
     def svg(*args: _P.args, **kwargs: _P.kwargs) -> str:
-        content = _drawn(draw, "svg", *args, **kwargs)
-        return "data:image/svg+xml;base64," + base64.b64encode(content).decode()
+        return data_uri(_drawn(draw, "svg", *args, **kwargs), "svg+xml")
 
     return svg
 

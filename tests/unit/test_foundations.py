@@ -11,7 +11,8 @@ import pytest
 
 from keras_ganaccel import errors
 from keras_ganaccel.errors import GanAccelError, InvalidInputError
-from keras_ganaccel.files import atomic_open, atomic_save, save_keras, sha256, write_json
+from keras_ganaccel.files import atomic_open, atomic_save, save_keras, sha256
+from keras_ganaccel.json_files import write_json
 from keras_ganaccel.seeds import derive_seed
 
 pytestmark = pytest.mark.train

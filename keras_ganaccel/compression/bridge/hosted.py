@@ -20,7 +20,7 @@ from keras_ganaccel.compression.bridge.registry import (
     is_refused,
     translators,
 )
-from keras_ganaccel.errors import EquivalenceError
+from keras_ganaccel.errors import EquivalenceError, reason_of
 
 # Layers that pruning, clustering and quantization work on: hosting would hide their kernels.
 _COMPRESSED = (
@@ -179,7 +179,7 @@ def host(layer: keras.layers.Layer) -> HostedLayer:
         raise UncarriedLayerError(
             layer.name,
             type(layer).__name__,
-            f"no copy of it can be made ({' '.join(str(error).split())[:150]})",
+            f"no copy of it can be made ({reason_of(error, 150)})",
             "Give it a `get_config` that returns the arguments of its constructor.",
         ) from error
     return HostedLayer(layer)

@@ -15,6 +15,7 @@ import tf_keras
 
 from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
 from keras_ganaccel.compression.graph import Step, Tensor
+from keras_ganaccel.errors import reason_of
 
 _MERGES = {
     "Add": tf_keras.layers.Add,
@@ -95,7 +96,7 @@ def translate_operation(step: Step) -> Any:
             operation = keras.saving.serialize_keras_object(step.operation)
             layer = OperationLayer(operation, (step.args, dict(step.kwargs)), name=step.name)
         except (TypeError, ValueError, ImportError, NotImplementedError) as error:
-            reason = f"it cannot be serialized ({str(error).splitlines()[0][:200]})"
+            reason = f"it cannot be serialized ({reason_of(error)})"
             advice = "Wrap it in a registered Keras layer and register a translator."
             kind = type(step.operation).__name__
             raise UncarriedLayerError(step.name, kind, reason, advice) from error

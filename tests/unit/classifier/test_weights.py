@@ -44,7 +44,8 @@ def test_weights_follow_the_initializers():
     assert np.all(bias == 1)
 
 
-def test_a_model_without_configuration_is_refused():
+@pytest.mark.parametrize("said", ["no configuration", ""])
+def test_a_model_without_configuration_is_refused(said):
     class Opaque(keras.Model):
         def __init__(self, width):
             super().__init__(name="opaque")
@@ -55,7 +56,7 @@ def test_a_model_without_configuration_is_refused():
             return self.dense(inputs)
 
         def get_config(self):
-            raise NotImplementedError("no configuration")
+            raise NotImplementedError(said)
 
     model = Opaque(3)
     model(np.zeros((1, 2)))

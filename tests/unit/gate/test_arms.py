@@ -82,7 +82,7 @@ def test_a_pool_is_augmented_as_the_real_samples_are(random):
 def test_samples_nearest_to_a_held_out_one_are_left_out(random):
     training, held_out = _images(random, 20), _images(random, 10)
     pool = Pool(_images(random, 200), np.zeros(200, int))
-    kept = without_held_out(pool, training, held_out, chunk=64)
+    kept = without_held_out(pool, training, held_out)
     both = np.concatenate([training, held_out]).reshape(30, -1)
     nearest = (
         NearestNeighbors(n_neighbors=1)
