@@ -1,7 +1,8 @@
 """The configuration of a run: frozen dataclasses and presets.
 
 Names are Keras' own wherever Keras has one. Every field carries its range; a value outside, an
-unknown key or a wrong type is refused in one line. This module does not import TensorFlow.
+unknown key or a wrong type is refused in one line, in Python as in YAML. This module does not
+import TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.options import ARMS, AUGMENTATIONS, FILTERS, OBJECTIVES, option, replaced
+from keras_ganaccel.options import (
+    ARMS,
+    AUGMENTATIONS,
+    FILTERS,
+    OBJECTIVES,
+    Checked,
+    option,
+    replaced,
+)
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Checked, section="data"):
     """Where the data come from and how they are read.
 
     Args:
@@ -38,12 +47,12 @@ class DataConfig:
     image_size: tuple[int, int] | None = option(None, low=4, high=1024)
     labels_per_class: int | None = option(None, low=2)
     unlabelled: str | None = None
-    value_range: tuple[float, float] | None = None
+    value_range: tuple[float, float] | None = option(None, ascending=True)
     skip_corrupt: bool = False
 
 
 @dataclass(frozen=True)
-class GanConfig:
+class GanConfig(Checked, section="gan"):
     """The conditional GAN and its training.
 
     Args:
@@ -111,7 +120,7 @@ class GanConfig:
 
 
 @dataclass(frozen=True)
-class PoolConfig:
+class PoolConfig(Checked, section="pool"):
     """The pool of generated samples.
 
     Args:
@@ -134,7 +143,7 @@ class PoolConfig:
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
+class TeacherConfig(Checked, section="teacher"):
     """The ensemble that the student learns from.
 
     Args:
@@ -155,7 +164,7 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True)
-class StudentConfig:
+class StudentConfig(Checked, section="student"):
     """The small classifier and how it is trained.
 
     Args:
@@ -200,7 +209,7 @@ class StudentConfig:
 
 
 @dataclass(frozen=True)
-class GateConfig:
+class GateConfig(Checked, section="gate"):
     """The comparison that decides whether generated data are used.
 
     Args:
@@ -235,7 +244,7 @@ class GateConfig:
 
 
 @dataclass(frozen=True)
-class CompressionConfig:
+class CompressionConfig(Checked, section="compression"):
     """Pruning, clustering and quantization of the student.
 
     Args:
@@ -263,7 +272,7 @@ class CompressionConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Checked, section="model"):
     """The user's own student, instead of ours.
 
     Args:
@@ -281,13 +290,13 @@ class ModelConfig:
 
     path: str | None = None
     reinitialize: bool = False
-    input_range: tuple[float, float] | None = None
+    input_range: tuple[float, float] | None = option(None, ascending=True)
     from_logits: bool | None = None
     allow_unsafe: bool = False
 
 
 @dataclass(frozen=True)
-class ReuseConfig:
+class ReuseConfig(Checked, section="reuse"):
     """What an earlier run made and this one takes over.
 
     Args:
@@ -305,7 +314,7 @@ class ReuseConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Checked):
     """Everything that decides what a run computes.
 
     Args:

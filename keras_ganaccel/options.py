@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -32,8 +34,10 @@ def option(
     open_low: bool = False,
     open_high: bool = False,
     choices: tuple[str, ...] | None = None,
+    ascending: bool = False,
 ) -> Any:
-    """A dataclass field with the range or the choices of its values."""
+    """A dataclass field with the range, the choices or the order of its values."""
+    open_high = open_high or high is None
     interval = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
     metadata = {
         "low": low,
@@ -41,9 +45,34 @@ def option(
         "open_low": open_low,
         "open_high": open_high,
         "choices": choices,
+        "ascending": ascending,
         "interval": interval.replace("None", "∞"),
     }
     return field(default=default, metadata=metadata)
+
+
+class Checked:
+    """A frozen dataclass whose values are checked, and given their fields' types, when it is made.
+
+    So a value is refused in the same words wherever it comes from: Python, YAML or a command line.
+    Numbers of NumPy, paths and lists become what the fields hold.
+
+    Args:
+        section: What stands before the fields' names in messages.
+    """
+
+    _prefix = ""
+
+    def __init_subclass__(cls, *, section: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._prefix = f"{section}." if section else ""
+
+    def __post_init__(self) -> None:
+        kinds = hints(type(self))
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            name = f"{self._prefix}{item.name}"
+            value = _checked(name, getattr(self, item.name), kinds[item.name], item.metadata)
+            object.__setattr__(self, item.name, value)
 
 
 def hints(cls: Any) -> dict[str, Any]:
@@ -55,9 +84,9 @@ def replaced(config: Any, name: str, value: Any) -> Any:
     """Returns a copy of a configuration with one value replaced.
 
     Args:
-        config: A frozen dataclass, whose fields may be such dataclasses themselves.
+        config: A `Checked` dataclass, whose fields may be such dataclasses themselves.
         name: The field's dotted name.
-        value: Its new value, which is converted to the type of the field.
+        value: Its new value.
 
     Raises:
         InvalidInputError: The name is unknown, or the value has the wrong type or range.
@@ -66,11 +95,11 @@ def replaced(config: Any, name: str, value: Any) -> Any:
 
 
 def _replaced(config: Any, path: list[str], value: Any, full_name: str, root: type) -> Any:
-    fields = {item.name: item for item in dataclasses.fields(config)}
-    if path[0] not in fields:
+    names = sorted(item.name for item in dataclasses.fields(config))
+    if path[0] not in names:
         raise InvalidInputError(
             f"Unknown configuration key. Received: {full_name!r}. "
-            f"{_nearest_key(full_name, sorted(fields), root)}"
+            f"{_nearest_key(full_name, names, root)}"
         )
     hint = hints(type(config))[path[0]]
     if dataclasses.is_dataclass(hint):
@@ -86,8 +115,7 @@ def _replaced(config: Any, path: list[str], value: Any, full_name: str, root: ty
             f"Unknown configuration key. Received: {full_name!r}. "
             f"`{full_name.rpartition('.')[0]}` is a single value."
         )
-    checked = _checked(full_name, value, hint, fields[path[0]].metadata)
-    return dataclasses.replace(config, **{path[0]: checked})
+    return dataclasses.replace(config, **{path[0]: value})
 
 
 def _nearest_key(name: str, siblings: list[str], root: type) -> str:
@@ -113,24 +141,40 @@ def _checked(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any
         hint = next(item for item in arguments if item is not type(None))
         return _checked(name, value, hint, limits)
     if typing.get_origin(hint) is tuple:
-        if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        if not isinstance(value, (list, tuple)):
             raise _wrong_type(name, "a list", value)
-        inner = typing.get_args(hint)
-        if inner[-1] is not Ellipsis and len(inner) != len(value):
-            raise _wrong_type(name, f"a list of {len(inner)}", value)
-        return tuple(_checked(name, item, inner[0], limits) for item in value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = float(value)
-    # YAML reads 1e-4 (no dot) as a string.
-    if hint is float and isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise _wrong_type(name, "a number", value) from None
+        if arguments[-1] is not Ellipsis and len(arguments) != len(value):
+            raise _wrong_type(name, f"a list of {len(arguments)}", value)
+        items = tuple(_checked(name, item, arguments[0], limits) for item in value)
+        if limits.get("ascending") and not items[0] < items[-1]:
+            raise _wrong_type(name, "two numbers, the lower first", value)
+        return items
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, typing.cast(type, hint)):
+            raise _wrong_type(name, f"a {getattr(hint, '__name__', hint)}", value)
+        return value
+    value = _converted(name, value, hint)
     kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise _wrong_type(name, kinds[hint], value)
     _check_range(name, value, limits)
+    return value
+
+
+def _converted(name: str, value: Any, hint: type) -> Any:
+    """Brings what means the same to Python's own types."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if hint is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hint is not float or isinstance(value, bool):
+        return value
+    # YAML reads 1e-4 (no dot) as a string.
+    if isinstance(value, (int, str)):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            raise _wrong_type(name, "a number", value) from None
     return value
 
 
@@ -141,9 +185,14 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
             f"Unknown value of `{name}`. Received: {value!r}. {nearest(str(value), choices)}"
         )
     low, high = limits.get("low"), limits.get("high")
+    endless = isinstance(value, float) and not math.isfinite(value)
+    if low is high is None:
+        if endless:
+            raise _wrong_type(name, "a finite number", value)
+        return
     below = low is not None and (value < low or (limits["open_low"] and value == low))
     above = high is not None and (value > high or (limits["open_high"] and value == high))
-    if below or above or value != value:
+    if below or above or endless:
         raise InvalidInputError(
             f"`{name}` must be in {limits['interval']}. Received: {value!r}. Choose a value inside."
         )

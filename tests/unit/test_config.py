@@ -1,12 +1,24 @@
 """The configuration: presets, round trip, and one clear line for everything that is wrong."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keras_ganaccel import config as configuration
 from keras_ganaccel.config import PRESETS, RunConfig, preset, with_values
-from keras_ganaccel.config_file import from_dict, load_config, parse_settings, save_config, to_dict
+from keras_ganaccel.config_file import (
+    config_yaml,
+    from_dict,
+    load_config,
+    parse_settings,
+    save_config,
+    to_dict,
+)
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 
@@ -52,7 +64,7 @@ def test_a_number_without_a_dot_in_its_mantissa_is_a_number():
     [
         ("gan.step=3", "Did you mean 'gan.steps'?"),
         ("gann.steps=3", "Did you mean 'gan.steps'?"),
-        ("gan.steps=0", "`gan.steps` must be in [1, ∞]. Received: 0."),
+        ("gan.steps=0", "`gan.steps` must be in [1, ∞). Received: 0."),
         ("gan.steps=true", "must be a whole number"),
         ("gan.steps=1.5", "must be a whole number"),
         ("gan.augmentation=cutout", "must be a list"),
@@ -65,6 +77,10 @@ def test_a_number_without_a_dot_in_its_mantissa_is_a_number():
         ("pool.generated_fraction=1", "must be in [0, 1)"),
         ("gan.learning_rate=.nan", "must be in (0, 1]"),
         ("gan.learning_rate=fast", "must be a number"),
+        ("gan.r1_weight=.inf", "must be in [0, ∞). Received: inf."),
+        ("data.value_range=[255, 0]", "two numbers, the lower first. Received: [255, 0]."),
+        ("model.input_range=[1, 1]", "two numbers, the lower first"),
+        ("model.input_range=[0, .inf]", "a finite number. Received: inf."),
         ("gan.steps", "takes key=value"),
         ("gan.steps=[1", "cannot be read"),
     ],
@@ -74,6 +90,63 @@ def test_bad_settings_are_refused_in_one_line(setting, words):
         with_values(preset(), parse_settings([setting]))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "gan.steps=0", "gan.steps=1.5", "gan.learning_rate=.nan", "gan.augmentation=[cutuot]",
+        "gan.enabled=1", "pool.generated_fraction=1", "gate.pairs=4", "student.alpha=2",
+        "compression.technique=ptq", "data.image_size=[2, 28]", "data.value_range=[1, 0]",
+        "data.labels_per_class=1", "model.from_logits=maybe", "reuse.pool=3", "seed=-1",
+        "teacher.members=svm", "preset=qiuck",
+    ],
+)  # fmt: skip
+def test_a_configuration_made_in_python_is_checked_in_the_words_of_yaml(setting):
+    ((name, value),) = parse_settings([setting]).items()
+    with pytest.raises(InvalidInputError) as of_yaml:
+        with_values(preset(), {name: value})
+    section, _, field = name.rpartition(".")
+    kind = type(getattr(preset(), section)) if section else RunConfig
+    with pytest.raises(InvalidInputError) as of_python:
+        kind(**{field: value})
+    assert str(of_python.value) == str(of_yaml.value)
+    with pytest.raises(InvalidInputError, match="Received"):
+        dataclasses.replace(kind(), **{field: value})
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_any_value_of_any_field_is_taken_as_it_will_be_read_back_or_refused(data):
+    sections = {
+        f.name: type(f.default)
+        for f in dataclasses.fields(RunConfig)
+        if dataclasses.is_dataclass(f.default)
+    }
+    section = data.draw(st.sampled_from(sorted(sections)))
+    field = data.draw(st.sampled_from(dataclasses.fields(sections[section])))
+    scalars = st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4),
+        st.sampled_from(["svm", "cutout", "residual", b"x", Path("a"), np.int8(8), np.bool_(1)]),
+        st.sampled_from([np.float32(0.5), np.arange(2), {}, set()]),
+    )  # fmt: skip
+    value = data.draw(scalars | st.lists(scalars, max_size=3) | st.lists(scalars).map(tuple))
+    try:
+        config = RunConfig(**{section: sections[section](**{field.name: value})})
+    except InvalidInputError as error:
+        config, message = None, str(error)
+    if config is None:
+        assert message.startswith((f"`{section}.{field.name}` must be", "Unknown value of"))
+        assert "\n" not in message
+        return
+    assert from_dict(yaml.safe_load(config_yaml(config))) == config
+
+
+def test_a_section_must_be_of_its_own_kind():
+    with pytest.raises(InvalidInputError, match="`gan` must be a GanConfig"):
+        RunConfig(gan={"steps": 10})
+    with pytest.raises(InvalidInputError, match="`gan` must be a GanConfig"):
+        RunConfig(gan=RunConfig().pool)
 
 
 def test_unknown_preset_suggests_the_nearest():
