@@ -100,12 +100,13 @@ def beginning(folder: Path) -> Beginning:
     if found is None:
         raise DamagedFileError(
             f"What the run was begun with is not known. Received: {shown(folder)!r} without "
-            f"{CHECKPOINTS}/{_SEAL}. Restore the file, or {_begin_anew(folder)}."
+            f"{CHECKPOINTS}/{_SEAL}. Restore the file, or {_begin_anew(folder)}"
         )
     return found
 
 
 def _begin_anew(folder: Path) -> str:
+    """The end of a message: words to paste, and so no full stop behind them."""
     return f"start a new run: {command_line('run', '--config', shown(folder / CONFIG))}"
 
 

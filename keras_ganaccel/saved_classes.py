@@ -42,7 +42,7 @@ class StandIn:
 
     Args:
         module: Where the class is, below the package.
-        name: Of the class.
+        name: The name of the class.
     """
 
     def __init__(self, module: str, name: str) -> None:

@@ -36,7 +36,7 @@ def run_evidence(
         settings: What all seeds share.
         out: Folder of ``cells.csv``, ``seeds.csv``, a table and a picture. What was measured with
             the same settings is not measured again.
-        seeds: Of the labelled subsets and of everything that is trained on them.
+        seeds: Seeds of the labelled subsets and of everything that is trained on them.
         arms: Out of the protocol's; all by default.
         progress: Called with a line per measured cell.
 

@@ -85,8 +85,8 @@ def benchmark_gan(
         data: See `load_data`.
         labels_per_class: See `load_data`.
         rows: Names out of `ROWS`.
-        seeds: Of the labelled subset and of the training.
-        seconds: Of each training, in place of the configuration's steps.
+        seeds: Seeds of the labelled subset and of the training.
+        seconds: Length of each training, in place of the configuration's steps.
         split: Where real samples come from: ``"validation"``; ``"withheld"``, the rows outside of
             the test split whose labels training does not see; ``"test"``.
         settings: Dotted configuration values for all rows.
@@ -138,7 +138,7 @@ def measure_cell(
     Args:
         data: With what is to be reported on in the place of its test split.
         config: Its seed and its GAN.
-        seconds: Of training; None takes the configuration's steps.
+        seconds: Length of the training; None takes the configuration's steps.
         folder: Gets the generator and a picture of what it makes.
     """
     x, y = data.arrays("train")

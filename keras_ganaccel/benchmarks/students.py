@@ -38,7 +38,7 @@ class Students:
     """Trains and measures the students of one subject, all from the same first weights.
 
     Args:
-        subject: Whose labels and teacher they learn from.
+        subject: The subject whose labels and teacher they learn from.
         labels_only: Whether they learn from the labels alone.
     """
 

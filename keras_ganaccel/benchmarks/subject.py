@@ -53,9 +53,9 @@ class Settings:
             luck of one training hides a gain of a point.
         recipe: How each student is trained.
         members: The teacher's, see `build_teacher`.
-        teacher_size: Of its Keras members.
-        teacher_steps: Of its Keras members.
-        teacher_augmentation: Of its Keras members' samples.
+        teacher_size: Size of its Keras members.
+        teacher_steps: Optimizer steps of its Keras members.
+        teacher_augmentation: Augmentation of its Keras members' samples.
         gan: The generator and its training.
         pool_size: Samples that a pool is drawn from or filtered to.
         fraction: Share of a pool in the stream.
@@ -92,7 +92,7 @@ class Subject:
     """A seed's data, and what is trained on them once; kept in a folder, for a resume.
 
     Args:
-        settings: Of the comparison.
+        settings: The settings of the comparison.
         seed: Draws the labelled rows, and everything else.
         folder: Where teacher and generators are kept.
         data: The data, if they are loaded already.

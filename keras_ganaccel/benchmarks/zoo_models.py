@@ -23,7 +23,7 @@ class ZooModel:
     """A published model.
 
     Args:
-        source: Who publishes it.
+        source: The name of its publisher.
         build: Makes it, untrained.
         input_range: What it takes for black and white.
         classifies: False for an autoencoder, which is to give back what it gets.

@@ -200,7 +200,7 @@ class Distiller(Trainer):
         Args:
             optimizer: A Keras optimizer or its name.
             loss: Leave it out: the distiller has a loss of its own.
-            loss_weights: Likewise.
+            loss_weights: Leave them out, too.
             metrics: Further metrics, by name or as objects. They see the labels in the form that
                 they are given in (after the augmentation, of labelled samples alone) and what the
                 student puts out. ``"accuracy"`` is always measured.

@@ -48,7 +48,7 @@ class Rival:
         name: ``"svm"`` or ``"boosted_trees"``.
         recipe: What it is, as one would write it.
         rows: How many training rows it saw.
-        validation_accuracy: Of it, by which it was chosen.
+        validation_accuracy: Its accuracy on the validation rows, by which it was chosen.
         tried: Every candidate's validation accuracy.
         seconds: Spent on fitting and choosing.
         predict: From samples ``(n, ...)`` in the encoded range to integer classes ``(n,)``.

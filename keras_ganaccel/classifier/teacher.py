@@ -100,7 +100,7 @@ class Ensemble:
         It shares their weights and leaves out all other members, so it can be exported.
 
         Args:
-            name: Of the model.
+            name: The name of the model.
 
         Returns:
             A functional model: ``image`` to probabilities ``(batch, classes)``.

@@ -102,7 +102,7 @@ def train_classifier(
         schedule: ``"cosine"`` or ``"constant"``.
         label_smoothing: In [0, 1).
         augmentation: Out of shift, flip, cutout, mixup, cutmix.
-        teacher: Whom to ask at every step; see `Distiller`.
+        teacher: The teacher that is asked at every step; see `Distiller`.
         temperature: As in `Distiller`.
         alpha: As in `Distiller`.
         loss: As in `Distiller`.
@@ -176,7 +176,7 @@ def array_batches(
     """Streams arrays in an order that is a function of the seed, for a number of steps.
 
     Args:
-        strategy: Who gets the batches.
+        strategy: The strategy whose replicas get the batches.
         data: As in `train_classifier`.
         steps: Batches.
         batch_size: Samples per batch over all replicas.
@@ -243,7 +243,7 @@ def whole_number(name: str, value: Any) -> int:
     """Returns a number of things, of Python's or NumPy's integers.
 
     Args:
-        name: Of the argument.
+        name: The name of the argument, for the message.
         value: What was given for it.
 
     Raises:

@@ -40,7 +40,7 @@ def transfer_set(
     small student that saw no image in its place would spend itself on places.
 
     Args:
-        teacher: Whom to ask; see `members.ask`.
+        teacher: The teacher that answers; see `members.ask`.
         x: float32 ``(n, height, width, channels)`` in [0, 1].
         y: Integer labels ``(n,)``; -1 marks samples without one.
         num_classes: The number of classes.

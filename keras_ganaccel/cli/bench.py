@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +76,7 @@ def compression(
         train_steps=train_steps,
         steps=steps,
         rows=tuple(rows) if rows else NAMES,
-        progress=lambda text: None if json_output else print(text, flush=True),
+        progress=_progress(json_output),
     )
     if out is not None:
         write_json(out, {"environment": environment(), **found})
@@ -120,7 +120,7 @@ def zoo(
         rows=rows or tuple(ROWS),
         fit_steps=fit_steps,
         steps=steps,
-        progress=lambda text: None if json_output else print(text, flush=True),
+        progress=_progress(json_output),
     )
     if page is not None:
         write_page(page, found)
@@ -142,7 +142,7 @@ def gan(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 3,
     first_seed: Annotated[int, typer.Option(min=0, help="The others follow it.")] = 0,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Of each training, in place of gan.steps.")
+        float | None, typer.Option(min=1, help="Length of each training, in place of gan.steps.")
     ] = None,
     split: Annotated[
         str, typer.Option(help="What is reported on: validation, withheld, or test.")
@@ -169,7 +169,7 @@ def gan(
         seconds=seconds,
         split=split,
         settings=values,
-        progress=lambda text: None if json_output else print(text, flush=True),
+        progress=_progress(json_output),
     )
     if json_output:
         show_json({"environment": environment(), "cells": found})
@@ -202,19 +202,21 @@ def evidence(
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a student.")] = 2500,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="A student's first one.")] = 1e-2,
     augmentation: Annotated[
-        str, typer.Option(metavar="POLICY,...", help="Of the student's samples; or none.")
+        str,
+        typer.Option(metavar="POLICY,...", help="Augmentation of the student's samples; or none."),
     ] = "shift,cutout,mixup",
     members: Annotated[
-        list[str] | None, typer.Option("--member", help="Of the teacher; may be repeated.")
+        list[str] | None, typer.Option("--member", help="Member of the teacher; may be repeated.")
     ] = None,
-    teacher_size: Annotated[str, typer.Option(help="Of its Keras members.")] = "base",
-    teacher_steps: Annotated[int, typer.Option(min=1, help="Of its Keras members.")] = 1000,
+    teacher_size: Annotated[str, typer.Option(help="Size of its Keras members.")] = "base",
+    teacher_steps: Annotated[int, typer.Option(min=1, help="Steps of its Keras members.")] = 1000,
     pool_size: Annotated[int, typer.Option(min=16, help="Samples of a pool.")] = 10_000,
     search: Annotated[
         bool, typer.Option("--search", help="Report on withheld rows; the test split stays shut.")
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="gan.KEY=VALUE", help="Of the GAN.")
+        list[str] | None,
+        typer.Option("--set", metavar="gan.KEY=VALUE", help="A setting of the GAN."),
     ] = None,
     json_output: options.Json = False,
 ) -> None:
@@ -253,10 +255,15 @@ def evidence(
         out,
         seeds=range(first_seed, first_seed + seeds),
         arms=arms,
-        progress=lambda text: None if json_output else print(text, flush=True),
+        progress=_progress(json_output),
     )
     if json_output:
         show_json({"environment": environment(), "arms": summary})
+
+
+def _progress(json_output: bool) -> Callable[[str], None]:
+    """Prints a line per cell, unless standard output is kept to JSON."""
+    return lambda text: None if json_output else print(text, flush=True)
 
 
 def _cell(figure: str, value: float) -> str:

@@ -34,7 +34,8 @@ def command(
         bool, typer.Option("--raw-input", help="Bake the preprocessing in: raw uint8 pixels.")
     ] = False,
     io_dtype: Annotated[
-        str | None, typer.Option(metavar="int8|uint8", help="Of an int8 file's ends.")
+        str | None,
+        typer.Option(metavar="int8|uint8", help="Type of an int8 file's input and output."),
     ] = None,
     dynamic_batch: Annotated[
         bool, typer.Option("--dynamic-batch", help="Leave the batch size open.")

@@ -23,7 +23,7 @@ def command(
     artifact: Annotated[Path, typer.Argument(help="A .tflite or .keras file or a SavedModel.")],
     samples: Annotated[Path, typer.Argument(help="An .npy or .npz file, an image, or a folder.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="csv|json", help="Of the result.")
+        str, typer.Option("--format", metavar="csv|json", help="Form of the result.")
     ] = "csv",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, not to the terminal.")

@@ -31,7 +31,7 @@ from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TECHNIQUES: Mapping[str, tuple[str, ...]] = {
     "ptq": (),
@@ -162,7 +162,7 @@ def compress(
             ``"pqat"``, ``"cqat"``, ``"pcqat"`` that keep zeros and clusters while training for
             int8; ``"structured"``, which removes channels, alone or before these; or ``"ptq"``,
             which leaves all to the quantization at export.
-        teacher: Whom to distil from; see `training_stream`. None learns from the labels alone.
+        teacher: The teacher to distil from, see `training_stream`; None learns from the labels.
         sparsity: Share of zeros among all kernel elements, for techniques that prune.
         schedule: ``"polynomial"`` or ``"constant"`` pruning.
         policy: How the zeros are spread over the layers; see `prune_plan`.
@@ -299,7 +299,7 @@ class _Job:
             plan = self.clustered if self.quantized is not None else None
             kept = promises["number_of_clusters"] = distinct_values(self.model, plan)
             if kept > max(self.clustered.values()):
-                _LOGGER.warning(
+                logger.warning(
                     "`number_of_clusters` holds for what is trained; frozen kernels keep up to %d "
                     "distinct values, and no fewer are promised.",
                     kept,

@@ -26,7 +26,7 @@ class RawData:
     """What a source holds, before labels are mapped and splits are drawn.
 
     Args:
-        name: Of the data set.
+        name: The name of the data set.
         x: Samples, shape ``(n, height, width, channels)``.
         labels: As the source has them, ``n`` of them.
         supplied: The rows of the splits that the source comes with.
@@ -163,7 +163,7 @@ def combine_arrays(
         arrays: Samples and labels in turn: ``x, y``; or those of training and test; or those of
             training, validation and test.
         names: What messages call them.
-        name: Of the data set.
+        name: The name of the data set.
         splits: What each pair is; None derives it from their number.
         class_names: The source's own names of the classes 0..k-1, if it has any.
         notes: What the user should know already.
@@ -236,7 +236,7 @@ def combine_keys(content: Mapping[str, Any], where: str, name: str) -> RawData:
     Args:
         content: Samples, labels and perhaps names of classes, by keys that `find_keys` knows.
         where: What messages call it.
-        name: Of the data set.
+        name: The name of the data set.
 
     Returns:
         The raw data.

@@ -27,7 +27,7 @@ def read_frame(frame: Any, target: str | None, name: str) -> RawData:
     Args:
         frame: Such as MNIST's usual CSV file: ``label, pixel0, ..., pixel783``.
         target: The column of labels; None takes the one that is called so.
-        name: Of the data set.
+        name: The name of the data set.
 
     Returns:
         The raw data.

@@ -21,7 +21,7 @@ from keras_ganaccel.data.scale import to_scale
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Samples:
 
     Args:
         x: Raw samples, shape ``(n, height, width, channels)``.
-        names: Of each sample: its path in the folder, or its row number.
+        names: For each sample its path in the folder, or its row number.
         skipped: Files that could not be read.
         notes: What else the user should know, a sentence each.
     """
@@ -56,7 +56,7 @@ def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
     """
     samples = read_samples(path, spec)
     for note in samples.notes:
-        _LOG.warning("%s", note)
+        logger.warning("%s", note)
     return samples.x
 
 

@@ -67,7 +67,7 @@ def to_scale(
 
     Args:
         x: Samples, shape ``(n, height, width, channels)``.
-        value_range: Of the data.
+        value_range: The value range of the data.
         name: What messages call the samples.
 
     Returns:
@@ -127,7 +127,7 @@ def narrow_note(x: np.ndarray, value_range: tuple[float, float], name: str) -> t
 
     Args:
         x: Samples, shape ``(n, height, width, channels)``.
-        value_range: Of the data.
+        value_range: The value range of the data.
         name: What the note calls the samples.
 
     Returns:

@@ -28,7 +28,7 @@ def overridden(
     """Lets the user's word go before the file's, and says where they differ.
 
     Args:
-        name: Of the file.
+        name: The name of the file, for the message.
         own: What the file says, or what was recognised.
         stated: Whether it is the file's own word.
         given: Fields of `ArtifactMetadata` that the user gave.
@@ -63,7 +63,7 @@ def check_width(name: str, metadata: ArtifactMetadata, width: int | None) -> Non
     """Checks that a file has a class name per number that it puts out.
 
     Args:
-        name: Of the file.
+        name: The name of the file, for the message.
         metadata: What holds of it.
         width: The last axis of its output; None if that is dynamic.
 
@@ -91,7 +91,7 @@ def check_names(name: str, metadata: ArtifactMetadata, spec: DataSpec | None) ->
     """Compares a file's class names with those of the data.
 
     Args:
-        name: Of the file.
+        name: The name of the file, for the message.
         metadata: What holds of it.
         spec: The description of the data. Without one, labels are numbers: names that are the same
             numbers in another order contradict them.
@@ -121,7 +121,7 @@ def check_value_range(name: str, metadata: ArtifactMetadata, spec: DataSpec) -> 
     """Compares the raw values that a file takes for black and white with those of the data.
 
     Args:
-        name: Of the file.
+        name: The name of the file, for the message.
         metadata: What the file says.
         spec: The description of the data.
 
@@ -150,7 +150,7 @@ def check_classes(
     """Checks that a file's outputs are classes of these data at all.
 
     Args:
-        name: Of the file.
+        name: The name of the file, for the message.
         num_inputs: How many numbers a sample has.
         classes: How many classes it puts out.
         named: Whether the file names them.

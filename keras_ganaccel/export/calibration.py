@@ -25,7 +25,7 @@ def calibration_rows(
             samples, each a tuple, list or dict with one sample per input, or one array alone.
             Take them from the training split or the generator, never from test data.
         inputs: The inputs of the model.
-        max_rows: Of an array with more rows, this many are taken, evenly spread.
+        max_rows: The most rows to take of an array, evenly spread.
 
     Returns:
         Per row, one array ``(1, ...)`` per input.

@@ -27,7 +27,7 @@ from keras_ganaccel.export.promises import broken_promises, integer_problems
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.tflite import export_tflite
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SAMPLES = 64
 # Integer arithmetic rounds once more per layer than its simulation: rarely two steps of the
@@ -67,7 +67,7 @@ def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed
         except UnsupportedLayerError as error:
             if aware is not None:
                 raise
-            _LOGGER.warning("No file to compare the compressed model with: %s", error)
+            logger.warning("No file to compare the compressed model with: %s", error)
             return compressed
         facts = inspect_tflite(path)
     with native_stderr_to_log():
@@ -84,7 +84,7 @@ def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed
         _check_close("keras_model", trained, returned, step, FLOAT_STEPS, FLOAT_SHARE)
         promises = {**compressed.promises, "int8": not integer_problems(facts)}
         if not promises["int8"]:
-            _LOGGER.warning("%s", _float_layers(compressed))
+            logger.warning("%s", _float_layers(compressed))
     broken = broken_promises(facts.kernels, facts, promises)
     if broken:
         raise VerificationError(

@@ -16,8 +16,10 @@ from keras_ganaccel.export import flatbuffer
 from keras_ganaccel.export.kernels import (
     KernelFacts,
     kernel_facts,
+    most_distinct_of,
     multiply_accumulates,
     parameter_count,
+    sparsity_of,
 )
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
 from keras_ganaccel.export.probe import Trial, try_out
@@ -138,13 +140,12 @@ class FileFacts:
     @property
     def sparsity(self) -> float:
         """The share of zeros among all kernel elements, in [0, 1]."""
-        elements = sum(kernel.elements for kernel in self.kernels)
-        return sum(kernel.zeros for kernel in self.kernels) / elements if elements else 0.0
+        return sparsity_of(self.kernels)
 
     @property
     def distinct(self) -> int:
         """The most distinct values in any kernel (per channel where the scales are)."""
-        return max((kernel.distinct for kernel in self.kernels), default=0)
+        return most_distinct_of(self.kernels)
 
 
 def inspect_tflite(

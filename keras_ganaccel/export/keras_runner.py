@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_ganaccel.classifier.outputs import output_kind
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import (
     InvalidInputError,
     UnsafeModelError,
@@ -197,15 +198,12 @@ def load_keras(path: Path, *, allow_unsafe: bool = False) -> TensorFlowRunner:
 
 def keras_runner(model: keras.Model) -> TensorFlowRunner:
     """Runs a Keras model in inference mode."""
-    structure = list(model.inputs) if isinstance(model, keras.Sequential) else model.input
-    single = len(model.inputs) == 1 and not isinstance(structure, (dict, tuple))
-
+    inputs = ModelInputs.of(model)
     signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
 
     @tf.function(autograph=False, input_signature=signature)
     def call(*tensors: tf.Tensor) -> tf.Tensor:
-        given = tensors[0] if single else keras.tree.pack_sequence_as(structure, list(tensors))
-        return keras.tree.flatten(model(given, training=False))[0]
+        return keras.tree.flatten(model(inputs.packed(tensors), training=False))[0]
 
     weights = [(weight.path, np.asarray(weight)) for weight in model.weights]
     kind = output_kind(model) if len(model.outputs[0].shape) == 2 else "samples"

@@ -127,6 +127,18 @@ def kernel_facts(model: Any) -> tuple[KernelFacts, ...]:
     return tuple(facts.values())
 
 
+def sparsity_of(kernels: Iterable[KernelFacts]) -> float:
+    """Returns the share of zeros among all elements of some kernels, in [0, 1]."""
+    kernels = tuple(kernels)
+    elements = sum(kernel.elements for kernel in kernels)
+    return sum(kernel.zeros for kernel in kernels) / elements if elements else 0.0
+
+
+def most_distinct_of(kernels: Iterable[KernelFacts]) -> int:
+    """Returns the most distinct values in any of some kernels (per channel where scales are)."""
+    return max((kernel.distinct for kernel in kernels), default=0)
+
+
 def parameter_count(model: Any) -> int:
     """Counts the elements of all weights: kernels, biases and other real-valued constants.
 

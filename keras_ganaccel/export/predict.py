@@ -15,7 +15,7 @@ from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.artifact import Artifact, open_artifact
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def predict(artifact: str | os.PathLike[str], x: Any, *, threads: int = 1) -> np.ndarray:
@@ -78,7 +78,7 @@ def predict_files(
         artifact, overrides={name: value for name, value in given.items() if value is not None}
     )
     for note in opened.notes:
-        _LOGGER.warning("%s", note)
+        logger.warning("%s", note)
     spec = _spec_of(opened)
     raw = load_samples(Path(samples), spec)
     low, high = opened.metadata.input_range

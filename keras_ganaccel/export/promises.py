@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts
-from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.kernels import KernelFacts, sparsity_of
 
 KNOWN = ("sparsity", "number_of_clusters", "int8")
 
@@ -55,8 +55,7 @@ def broken_promises(
 
 
 def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[str]:
-    elements = sum(kernel.elements for kernel in kernels)
-    found = sum(kernel.zeros for kernel in kernels) / elements if elements else 0.0
+    found = sparsity_of(kernels)
     if found >= promised - SPARSITY_TOLERANCE:
         return []
     # Those that hold most of the missing zeros come first.

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -49,4 +49,4 @@ def native_stderr_to_log() -> Iterator[None]:
             absl.setLevel(level)
             captured.seek(0)
             for line in captured.read().decode(errors="replace").splitlines():
-                log.debug("converter: %s", line)
+                logger.debug("converter: %s", line)

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import output_kind
+from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ArtifactMetadata
@@ -56,23 +57,16 @@ def keras_serving(
     Raises:
         InvalidInputError: If the model's inputs are not known.
     """
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        raise InvalidInputError(
-            f"A model must know its inputs to be exported. Received: {model.name!r}, a subclassed "
-            "model. Wrap it: keras.Model(x, model(x)) with x = keras.Input(...)."
-        )
-    names = input_names([tensor.name for tensor in inputs])
-    structure = list(inputs) if isinstance(model, keras.Sequential) else model.input
-    single = len(inputs) == 1 and not isinstance(structure, (dict, tuple))
+    inputs = ModelInputs.of(model)
 
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        given = tensors[0] if single else keras.tree.pack_sequence_as(structure, list(tensors))
-        return _float32(keras.tree.flatten(model(given, training=False)))
+        return _float32(keras.tree.flatten(model(inputs.packed(tensors), training=False)))
 
     specs = tuple(
-        tf.TensorSpec((batch_size, *_filled(tensor.shape[1:], spec)), tensor.dtype, name=name)
-        for tensor, name in zip(inputs, names, strict=True)
+        tf.TensorSpec((batch_size, *_filled(shape, spec)), dtype, name=name)
+        for shape, dtype, name in zip(
+            inputs.shapes, inputs.dtypes, input_names(inputs.names), strict=True
+        )
     )
     return Serving(call, specs, tuple(output_names(kind, len(model.outputs))))
 

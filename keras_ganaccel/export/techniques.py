@@ -31,7 +31,7 @@ from keras_ganaccel.seeds import derive_seed
 from keras_ganaccel.words import FEW_ROWS, percent
 from keras_ganaccel.words import points as points_of
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 # From mild to strong. The first one is what every export has for nothing.
@@ -383,7 +383,7 @@ def _try(
         )
         file, found = files.measured(name, compressed)
     except GanAccelError as error:
-        _LOGGER.warning("%s is left out: %s", technique, error)
+        logger.warning("%s is left out: %s", technique, error)
         return Candidate(technique, own, None, None, {}, False, str(error))
     measured = _figures(found, files.float32)
     return Candidate(technique, own, compressed, file, measured, measured["accuracy"] >= least)

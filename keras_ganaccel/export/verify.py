@@ -23,14 +23,14 @@ from keras_ganaccel.export.agreement import (
 )
 from keras_ganaccel.export.arena import arena_bytes
 from keras_ganaccel.export.artifact import Artifact, open_artifact
-from keras_ganaccel.export.kernels import KernelFacts
+from keras_ganaccel.export.kernels import KernelFacts, most_distinct_of, sparsity_of
 from keras_ganaccel.export.latency import Latency, measure_latency
 from keras_ganaccel.export.promises import broken_promises
 from keras_ganaccel.export.reference import compare, reference_of
 from keras_ganaccel.export.scores import Scores, probabilities, score
 from keras_ganaccel.metrics.proportions import PairedDifference
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +110,12 @@ class Verification:
     @property
     def sparsity(self) -> float:
         """The share of zeros among all kernel elements."""
-        elements = sum(kernel.elements for kernel in self.kernels)
-        return sum(kernel.zeros for kernel in self.kernels) / elements if elements else 0.0
+        return sparsity_of(self.kernels)
 
     @property
     def distinct(self) -> int:
         """The most distinct values in any kernel (per channel where the scales are)."""
-        return max((kernel.distinct for kernel in self.kernels), default=0)
+        return most_distinct_of(self.kernels)
 
     def stage(
         self, name: str, *, file: str | None = None, format: str | None = None
@@ -317,7 +316,7 @@ def verify(
         notes=(*opened.notes, *agreed),
     )
     for note in result.notes:
-        _LOGGER.warning("%s", note)
+        logger.warning("%s", note)
     failures = [
         *broken_promises(opened.kernels, opened.file_facts, promises or {}),
         *_broken_gates(result, min_accuracy, max_drop, max_bytes, max_latency_ratio),

@@ -260,7 +260,7 @@ class ConditionalGAN(AdversarialTrainer):
         Args:
             filepath: Where to.
             *args: See `keras.Model.export`.
-            **kwargs: Likewise.
+            **kwargs: See `keras.Model.export`.
         """
         self.ema_generator.export(filepath, *args, **kwargs)
 
@@ -356,8 +356,8 @@ class BothOptimizers:
     """What callbacks find as a GAN's `optimizer`: the learning rates of both networks at once.
 
     Args:
-        generator: Whose learning rate it shows.
-        discriminator: Whose learning rate keeps its ratio to that.
+        generator: The generator's optimizer, whose learning rate it shows.
+        discriminator: The discriminator's, whose learning rate keeps its ratio to that.
     """
 
     def __init__(self, generator: keras.Optimizer, discriminator: keras.Optimizer) -> None:

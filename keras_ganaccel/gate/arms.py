@@ -66,7 +66,7 @@ class Arm:
     """One way to train the student: real samples and, perhaps, a pool.
 
     Args:
-        name: In the ledger.
+        name: Its name in the ledger.
         pool: A pool, or a function ``(x, y, seed) -> Pool`` that fits its source on the training
             part of each pair.
         generated_fraction: Share of the pool's samples in the stream, in [0, 1).
@@ -79,7 +79,7 @@ class Arm:
         doubted: Keep this share of the pool, in (0, 1]: what a student that was distilled on real
             samples sees otherwise than its teacher; see `most_doubted`. None keeps all.
         seconds: What making the pool has cost, with its generator's training.
-        source: What made the pool's samples, in the ledger; None for real data only.
+        source: What the ledger calls the source of the pool's samples; None for real data only.
 
     Raises:
         InvalidInputError: A value out of range.
@@ -170,7 +170,7 @@ def real_samples(
     """Augments and labels the real samples once, for all arms.
 
     Args:
-        teacher: Whom to ask, see `transfer_set`.
+        teacher: The teacher that answers, see `transfer_set`.
         x: Real samples, float32 ``(n, height, width, channels)`` in [0, 1].
         y: Their labels; -1 for none.
         num_classes: The number of classes.
@@ -206,9 +206,9 @@ def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) 
 
     Args:
         real: As `real_samples` returns them.
-        arm: Whose fraction and schedule count.
+        arm: The arm whose fraction and schedule count.
         pool: Its samples, filtered.
-        teacher: Labels them.
+        teacher: The teacher that labels them.
         seed: Seed of the pool's order.
 
     Returns:
@@ -274,9 +274,9 @@ def filtered(arm: Arm, pool: Pool, teacher: Any) -> Pool:
     shall show it.
 
     Args:
-        arm: Whose filter counts.
+        arm: The arm whose filter counts.
         pool: The samples.
-        teacher: Whom the filter asks.
+        teacher: The teacher that the filter asks.
 
     Returns:
         The pool that is left.

@@ -185,7 +185,7 @@ class PairedComparison:
         self._trainee.reset()
 
     def report(self, done: int, total: int, text: str) -> None:
-        """Tells the progress to whom it may concern."""
+        """Passes the progress on, if anybody asked for it."""
         if self._progress is not None:
             self._progress(done, total, text)
 

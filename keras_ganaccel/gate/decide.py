@@ -40,7 +40,7 @@ class ArmResult:
         scores: One per pair that it took part in.
         accuracy_gain: Over real data only, with the interval that decides (Holm-corrected); None
             for real data only, and for fewer than two pairs.
-        log_loss_gain: Likewise: by how much the log-loss is lower.
+        log_loss_gain: By how much the log-loss is lower, with such an interval.
         dropped: Whether it was given up before the last pair.
         seconds: Spent, the pool's making included.
 

@@ -62,7 +62,7 @@ def most_doubted(pool: Pool, teacher: Any, student: Any, keep: float, seed: int)
 
     Args:
         pool: The samples.
-        teacher: Whom the student learns from.
+        teacher: The teacher that the student learns from.
         student: One that has learnt from the real samples; see `Disagreement`.
         keep: The share to leave, in (0, 1].
         seed: Seed of the choice.
@@ -97,7 +97,7 @@ def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
 
     Args:
         pool: Samples, before any filter.
-        teacher: Whom to ask.
+        teacher: The teacher that is asked.
         most: Samples to ask about, evenly spaced.
 
     Returns:

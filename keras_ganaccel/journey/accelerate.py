@@ -56,7 +56,8 @@ def accelerate(
         out: The run folder to make; a new one under ``runs/`` if None.
         resume: An earlier run folder to go on with. Its configuration is kept; hand in `model`
             and `data` again if they were objects in memory.
-        progress: Who is told how far the run is; a display that fits the terminal or notebook.
+        progress: What is told how far the run is; by default a display that fits the terminal or
+            notebook.
         profile: Write a TensorFlow profile of the run to ``profile/`` in its folder.
         only: The stages to do, such as ``("data", "gan")``; None does them all.
 

@@ -19,13 +19,13 @@ class Effort:
     """Optimizer steps for ten classes and few rows.
 
     Args:
-        teacher: Of each Keras member of the teacher.
-        student: Of the final training.
-        gate: Of each arm and pair.
-        compression: Of each fine-tuning.
+        teacher: Steps of each Keras member of the teacher.
+        student: Steps of the final training.
+        gate: Steps of each arm and pair.
+        compression: Steps of each fine-tuning.
         passes: How often the final training sees each labelled row at least; the other parts grow
             in proportion.
-        learning_rate: Of our own student; a user's model is fine-tuned with `_FINE_TUNING_RATE`.
+        learning_rate: The first one of our own student; a user's model has `_FINE_TUNING_RATE`.
     """
 
     teacher: int

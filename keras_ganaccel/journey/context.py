@@ -29,7 +29,7 @@ class Journey:
         run: Its folder.
         data: Its data, split.
         strategy: What models are built and trained under.
-        progress: Who is told how far it is.
+        progress: What is told how far it is.
         user_model: The user's own student, or None for ours.
     """
 

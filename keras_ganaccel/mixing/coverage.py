@@ -51,7 +51,7 @@ class Disagreement:
     Args:
         student: A Keras model, something with ``predict_proba``, or a callable that returns
             probabilities.
-        teacher: Likewise.
+        teacher: Its teacher, asked in the same way.
         x: Samples to calibrate on, float32 in [0, 1]: drawn from the source.
         keep: The share that passes, in (0, 1].
         seed: Seed of the decisions.

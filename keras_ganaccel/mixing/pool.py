@@ -24,7 +24,7 @@ from keras_ganaccel.mixing.shards import quantize, write_shard
 from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.seeds import derive_seed
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _SCHEMA = 1
 _FACTS, _PROGRESS = "pool.json", "progress.json"
 
@@ -172,7 +172,7 @@ def write_pool(
     state = _resume(folder, request)
     if state.shards:
         chain.passed[:] = state.shards[-1]["passed"]
-        _LOGGER.info("Going on after %d shards of %s", len(state.shards), folder)
+        logger.info("Going on after %d shards of %s", len(state.shards), folder)
 
     writer = _ShardWriter(folder, source, chain, teacher, chunk, max_attempts)
     started = time.monotonic() - state.seconds

@@ -21,7 +21,7 @@ from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
 from keras_ganaccel.seeds import derive_seed
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _OPEN_SIZE = {4: 32, 5: 16}
 _PROOF_SAMPLES = 8
 
@@ -71,7 +71,7 @@ def to_tf_keras(
     counterparts = {step.name: (layers[step.name], _caller(step)) for step in graph.steps}
     batches = _batches(model, graph, samples, seed)
     certificate = certify(model, graph, translated, counterparts, batches)
-    _LOGGER.debug("%s equals its tf_keras twin: %.1e", model.name, certificate.model_error)
+    logger.debug("%s equals its tf_keras twin: %.1e", model.name, certificate.model_error)
     translated.certificate = certificate
     return translated
 

@@ -28,7 +28,7 @@ class LayerProof:
         name: The layer's name in the flattened graph.
         kind: Its Keras 3 class.
         inference_error: Largest difference of its outputs, relative to their largest value.
-        training_error: Likewise in training mode, the updated statistics included; None for layers
+        training_error: The same in training mode, the updated statistics included; None for layers
             that draw random numbers there.
     """
 

@@ -20,6 +20,7 @@ from keras_ganaccel.compression.bridge.registry import (
     is_refused,
     translators,
 )
+from keras_ganaccel.compression.bridge.untracked import Untracked
 from keras_ganaccel.errors import EquivalenceError, reason_of
 
 # Layers that pruning, clustering and quantization work on: hosting would hide their kernels.
@@ -48,8 +49,7 @@ class HostedLayer(tf_keras.layers.Layer):
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # Tracking would look for tf_keras layers in it.
-        self._hosted = _Untracked(layer)
+        self._hosted = Untracked(layer)
         self.supports_masking = True
 
     @property
@@ -75,7 +75,7 @@ class HostedLayer(tf_keras.layers.Layer):
             for variable in layer.weights
         ]
         known = {id(variable) for variable in layer.weights}
-        self._states = _Untracked(
+        self._states = Untracked(
             {
                 id(variable): tf.Variable(variable.numpy(), trainable=False)
                 for variable in layer.variables
@@ -183,10 +183,3 @@ def host(layer: keras.layers.Layer) -> HostedLayer:
             "Give it a `get_config` that returns the arguments of its constructor.",
         ) from error
     return HostedLayer(layer)
-
-
-class _Untracked:
-    """Hides a Python object from the attribute tracking of layers."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value

@@ -14,6 +14,7 @@ import keras
 import tf_keras
 
 from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
+from keras_ganaccel.compression.bridge.untracked import Untracked
 from keras_ganaccel.compression.graph import Step, Tensor
 from keras_ganaccel.errors import reason_of
 
@@ -47,9 +48,8 @@ class OperationLayer(tf_keras.layers.Layer):
 
     def __init__(self, operation: dict[str, Any], template: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # Tracking would wrap the structure and so change the arguments of the operation.
-        self._config = _Untracked((operation, template))
-        self._operation = _Untracked(keras.saving.deserialize_keras_object(operation))
+        self._config = Untracked((operation, template))
+        self._operation = Untracked(keras.saving.deserialize_keras_object(operation))
 
     @property
     def operation_name(self) -> str:
@@ -69,13 +69,6 @@ class OperationLayer(tf_keras.layers.Layer):
         """Returns what the layer is made from again."""
         operation, template = self._config.value
         return {**super().get_config(), "operation": operation, "template": template}
-
-
-class _Untracked:
-    """Hides a Python object from the attribute tracking of layers."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
 
 
 def translate_operation(step: Step) -> Any:

@@ -90,7 +90,7 @@ def cut_back(path: str | os.PathLike[str], stage: str, step: int) -> None:
 
     Args:
         path: The file; nothing happens where there is none.
-        stage: Whose rows to cut.
+        stage: The stage whose rows to cut.
         step: The last step to keep.
     """
     path = Path(path)
