@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from keras_ganaccel.classifier.shallow import averaged_down
 from keras_ganaccel.files import atomic_save
@@ -125,7 +126,10 @@ def fit_rival(
     fitted = [_support_vector_machine(x, y, order, asked + len(held_y), seed)]
     classes, features = len(np.unique(y)), int(np.prod(x.shape[1:]))
     if features <= _MOST_FEATURES_BOOSTED and classes <= _MOST_CLASSES_BOOSTED:
-        fitted.append(_boosted_trees(x, y, order, classes, seed))
+        # Its loops are short: beside other work, threads that wait for each other take five times
+        # as long as one alone.
+        with threadpool_limits(1):
+            fitted.append(_boosted_trees(x, y, order, classes, seed))
     tried = {each.name: float(np.mean(each.predict(held_x) == held_y)) for each in fitted}
     best = max(fitted, key=lambda each: tried[each.name])
     logger.info("The rival is %s, of %s.", best.name, tried)

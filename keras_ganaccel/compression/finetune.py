@@ -295,5 +295,7 @@ def _normalised(
         logits = ask(x) if ask is not None else tf.zeros([tf.shape(parts[0])[0], 1])
         return x, label, logits
 
-    endless = without_autotuner(stream.map(normal).repeat()).prefetch(READ_AHEAD)
+    # Nothing in it wants rewriting, which would load AutoGraph and read the source of each call.
+    plain = tf.autograph.experimental.do_not_convert(normal)
+    endless = without_autotuner(stream.map(plain).repeat()).prefetch(READ_AHEAD)
     return endless, rides_along or ask is not None

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
@@ -146,10 +145,9 @@ def _headroom_on_validation(journey: Journey) -> dict[str, Any]:
     """
     began = time.monotonic()
     x, y = journey.validation
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
-    student = _trained(journey, _real(journey, teacher, journey.steps("student")))
+    student = _trained(journey, _real(journey, journey.steps("student")))
     save_keras(journey.run.checkpoints / _EARLY_STUDENT, student)
-    best = ask(teacher, x).argmax(axis=1) == y
+    best = journey.teacher.predict_proba(x).argmax(axis=1) == y
     own = _student_logits(journey, student).argmax(axis=1) == y
     gap = paired_difference(best, own)
     present = gap.p_value < _CONVINCED and gap.difference >= LEAST_HEADROOM
@@ -185,37 +183,37 @@ def _student_logits(journey: Journey, student: keras.Model) -> np.ndarray:
 def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
     """What the gate chose to train the student on, labelled by the teacher."""
     x, y = journey.train
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     seed = journey.seed("student")
-    samples = _real(journey, teacher, steps, augmented=augmented)
+    samples = _real(journey, steps, augmented=augmented)
     decision = _decision(journey)
     if decision != "real_only":
         arm = _arms(journey)[decision]
-        pool = filtered(arm, arm_pool(arm, x, y, seed), teacher)
+        pool = filtered(arm, arm_pool(arm, x, y, seed), journey.teacher)
         if arm.doubted is not None:
-            pool = most_doubted(pool, teacher, _student_in_doubt(journey), arm.doubted, seed)
-        samples = mixed_samples(samples, arm, pool, teacher, seed)
+            doubt = _student_in_doubt(journey)
+            pool = most_doubted(pool, journey.teacher, doubt, arm.doubted, seed)
+        samples = mixed_samples(samples, arm, pool, journey.teacher, seed)
     return samples
 
 
-def _real(journey: Journey, teacher: Ensemble, steps: int, *, augmented: bool = True) -> Samples:
+def _real(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
     """The real training samples, labelled by the teacher, for a training of so many steps."""
     x, y = journey.train
     recipe = _recipe(journey, steps)
     if not augmented:
         recipe = dataclasses.replace(recipe, augmentation=(), transfer_size=None)
     classes = journey.data.spec.num_classes
-    return real_samples(teacher, x, y, classes, recipe, journey.seed("student"))
+    return real_samples(journey.teacher, x, y, classes, recipe, journey.seed("student"))
 
 
 def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
     """A student that has learnt from real samples, for as long as those of the gate."""
     x, y = journey.train
     recipe = _recipe(journey, journey.steps("gate"))
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     seed = journey.seed("student", "doubt")
     trainee = Trainee(_student(journey), recipe, from_logits=journey.config.model.from_logits)
-    trainee.train(real_samples(teacher, x, y, journey.data.spec.num_classes, recipe, seed))
+    classes = journey.data.spec.num_classes
+    trainee.train(real_samples(journey.teacher, x, y, classes, recipe, seed))
     return trainee.probabilities
 
 

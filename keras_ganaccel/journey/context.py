@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.data.sources import LabelledData
 from keras_ganaccel.journey.progress import Progress
@@ -54,6 +55,11 @@ class Journey:
         """Validation samples and labels; the training ones where validation is empty."""
         x, y = self.data.arrays("validation")
         return (x, y) if len(y) else self.train
+
+    @cached_property
+    def teacher(self) -> Ensemble:
+        """The teacher that the run's second stage wrote, loaded and traced once."""
+        return Ensemble.load(self.run.checkpoints / "teacher")
 
     def steps(self, part: str) -> int:
         """Optimizer steps of a part of the run, such as ``"student"``; see `journey.budget`."""

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel.classifier.outputs import SOFTMAX
-from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.compression.compress import TECHNIQUES
 from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.export.saved_model import export_saved_model
@@ -84,10 +83,9 @@ def export_student(journey: Journey) -> dict[str, Any]:
             **labels,
         )
     journey.progress.advance(len(_POST_TRAINING), len(_POST_TRAINING) + 1)
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher").keras_model()
     # The teacher takes [0, 1], whatever a user's student takes.
     export_tflite(
-        teacher,
+        journey.teacher.keras_model(),
         folder / "teacher.tflite",
         quantization="float32",
         spec=journey.data.spec,
@@ -145,7 +143,7 @@ def _judged(
         The ledger's rows of both, and which test rows each gets right.
     """
     classes = journey.data.spec.num_classes
-    chances = Ensemble.load(journey.run.checkpoints / "teacher").predict_proba(x)
+    chances = journey.teacher.predict_proba(x)
     taught = score(chances.argmax(axis=1), y, classes, chances=chances)
     beaten = score(load_rival(journey).predict(x), y, classes)
     teacher = {

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
+from keras_ganaccel.classifier.teacher import build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.errors import RunFailedError
@@ -147,17 +147,16 @@ def make_pool(journey: Journey) -> dict[str, Any]:
         return {"pools": {"gan": str(Path(config.reuse.pool).absolute())}, "notes": []}
     if (journey.run.record("gan") or {}).get("ledger") is None:
         return {"pools": {}, "notes": []}
-    teacher = Ensemble.load(journey.run.checkpoints / "teacher")
     source = GanSource(load_generator(journey), seed=journey.seed("pool"))
     try:
-        facts = _write_pool(journey, source, teacher)
+        facts = _write_pool(journey, source)
     except RunFailedError as failure:
         # A generator that the filters reject is a finding, not the end of the run.
         return {"pools": {}, "notes": [f"The pool was given up. {failure}"]}
     pools = {"gan": "pool"}
     if "gan_disagreement" in config.gate.arms and config.reuse.generator is None:
         pools["gan_between"] = "pool_between"
-        _write_pool_between(journey, source, teacher)
+        _write_pool_between(journey, source)
     return {"pools": pools, "notes": _acceptance_notes(facts)}
 
 
@@ -169,11 +168,11 @@ def _acceptance_notes(facts: PoolFacts) -> list[str]:
     return [f"The filter {name} kept {percent(share, 0)}." for name, share in kept.items()]
 
 
-def _write_pool(journey: Journey, source: Source, teacher: Ensemble) -> PoolFacts:
+def _write_pool(journey: Journey, source: Source) -> PoolFacts:
     settings = journey.config.pool
     available: dict[str, Callable[[], Filter]] = {
-        "teacher_agreement": lambda: TeacherAgreement(teacher),
-        "confidence_band": lambda: ConfidenceBand(teacher),
+        "teacher_agreement": lambda: TeacherAgreement(journey.teacher),
+        "confidence_band": lambda: ConfidenceBand(journey.teacher),
         "near_duplicates": lambda: NearDuplicates(journey.train[0]),
         "discriminator": lambda: _discriminator_filter(journey),
         "density_ratio": lambda: DensityRatio(
@@ -186,13 +185,13 @@ def _write_pool(journey: Journey, source: Source, teacher: Ensemble) -> PoolFact
         settings.size,
         num_classes=journey.data.spec.num_classes,
         filters=[available[each]() for each in settings.filters],
-        teacher=teacher,
+        teacher=journey.teacher,
         seed=journey.seed("pool", "classes"),
         progress=journey.progress.advance,
     )
 
 
-def _write_pool_between(journey: Journey, source: GanSource, teacher: Ensemble) -> None:
+def _write_pool_between(journey: Journey, source: GanSource) -> None:
     """Samples between classes, for the student's doubts to choose from."""
     classes = journey.data.spec.num_classes
     write_pool(
@@ -200,7 +199,7 @@ def _write_pool_between(journey: Journey, source: GanSource, teacher: Ensemble) 
         LabelMixing(source, classes, seed=journey.seed("pool", "between")),
         journey.config.pool.size,
         num_classes=classes,
-        teacher=teacher,
+        teacher=journey.teacher,
         seed=journey.seed("pool", "classes"),
         progress=journey.progress.advance,
     )
