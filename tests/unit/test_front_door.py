@@ -64,6 +64,7 @@ def test_every_type_that_a_public_function_takes_or_returns_is_public_too():
     assert not missing
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

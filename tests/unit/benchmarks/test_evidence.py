@@ -30,6 +30,7 @@ def cells(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.train
 def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
     arms = ("kd", "gan_filtered", "gan_and_pca_disagreement", "oracle")
     run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms[:2])
@@ -60,6 +61,7 @@ def test_distillation_is_measured_cell_by_cell_and_once(tmp_path, monkeypatch):
     assert run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=arms) == summary
 
 
+@pytest.mark.train
 def test_another_protocol_or_setting_is_another_cell(tmp_path):
     run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("augmented", "pca"))
     run_evidence("P1", SMALL, tmp_path, seeds=[0], arms=("augmented",))
@@ -71,6 +73,7 @@ def test_another_protocol_or_setting_is_another_cell(tmp_path):
         assert not any(row.get("gan_seconds") for row in csv.DictReader(file))
 
 
+@pytest.mark.train
 def test_students_share_teacher_and_generator(tmp_path):
     run_evidence("P2", SMALL, tmp_path, seeds=[0], arms=("kd", "gan"))
     (shared,) = (tmp_path / "work").iterdir()
@@ -83,6 +86,7 @@ def test_students_share_teacher_and_generator(tmp_path):
     assert (tmp_path / "P2-digits-10-mlp-tiny.png").is_file()
 
 
+@pytest.mark.train
 def test_a_cell_is_the_mean_of_its_students(tmp_path):
     settings = Settings(**{**vars(SMALL), "students": 3})
     run_evidence("P2", settings, tmp_path / "three", seeds=[0], arms=("kd",))
@@ -103,6 +107,7 @@ def test_a_cell_is_the_mean_of_its_students(tmp_path):
     assert accuracies[-1] == pytest.approx(float(three["accuracy"]), rel=1e-4)
 
 
+@pytest.mark.train
 def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
     settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=100)})
     run_evidence("P3", settings, tmp_path, seeds=[0], arms=("pca", "kd", "gan"))
@@ -122,6 +127,7 @@ def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
         assert (pool["reached"] == "1") == (pool["steps_to_target"] != "")
 
 
+@pytest.mark.train
 def test_imbalance_is_measured_on_the_rare_classes(tmp_path):
     arms = ("plain", "class_weights", "oversampling", "smote")
     settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=150)})

@@ -21,6 +21,7 @@ def test_samples_fit_the_model_and_differ_by_class(name):
         assert np.abs(first - second).max() > 1.0
 
 
+@pytest.mark.train
 def test_cells_are_measured_once_and_make_the_page(tmp_path):
     told = []
     wanted = {"models": ["text_cnn", "autoencoder"], "rows": ["dynamic_range", "prune"]}

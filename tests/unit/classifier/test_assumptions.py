@@ -73,6 +73,7 @@ def test_the_first_layers_tell_what_an_untrained_model_takes(model, expected, sa
     assert "\n" not in found.sentence
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("backbone", ["EfficientNetB0", "MobileNetV3Small"])
 def test_backbones_with_their_preprocessing_inside_take_bytes(backbone, samples):
     spec = DataSpec(32, 32, 3, SPEC.class_names, value_range=BYTES)

@@ -64,6 +64,7 @@ def test_relu6_caps_every_activation():
     assert limits == {6.0}
 
 
+@pytest.mark.train
 def test_full_int8_conversion_uses_builtin_ops_and_keeps_the_answers(tmp_path):
     spec = DataSpec(8, 8, 1, TEN)
     model = build_classifier(spec, seed=0)

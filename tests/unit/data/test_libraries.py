@@ -16,6 +16,7 @@ def write_idx(path, array):
         file.write(header + array.tobytes())
 
 
+@pytest.mark.train
 def test_keras_data_come_from_its_cache(tmp_path):
     """The cache's place is fixed when Keras is imported, hence a process of its own."""
     rng = np.random.default_rng(0)

@@ -279,6 +279,7 @@ def test_an_unknown_split_gets_the_nearest():
         load_data().arrays("training")
 
 
+@pytest.mark.train
 def test_loading_does_not_import_tensorflow(tmp_path, arrays):
     x, y = arrays
     np.savez(tmp_path / "d.npz", x=x, y=y)

@@ -48,6 +48,7 @@ def test_the_order_depends_on_the_seed_alone():
     assert (first != other).any()
 
 
+@pytest.mark.train
 def test_rows_are_spread_evenly_over_positions_by_epoch_and_by_seed():
     """Chi-square of the rows at some positions: 99 degrees of freedom, 99.99 % below 161."""
     rows = np.arange(100)

@@ -6,6 +6,7 @@ from keras_ganaccel.export import flatbuffer
 from keras_ganaccel.export.inspect import inspect_tflite
 
 
+@pytest.mark.train
 def test_packing_what_was_parsed_changes_nothing(files):
     for path in files.values():
         content = path.read_bytes()
@@ -78,6 +79,7 @@ def test_a_truncated_file_is_refused(files, tmp_path):
             inspect_tflite(tmp_path / "m.tflite")
 
 
+@pytest.mark.train
 def test_damaged_files_end_in_no_other_error(files, tmp_path):
     rng = np.random.default_rng(0)
     content = files["int8"].read_bytes()

@@ -12,6 +12,8 @@ from keras_ganaccel.export.techniques import compress
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 
+pytestmark = pytest.mark.train
+
 L = keras.layers
 CLASSES, ROWS = 4, 128
 

@@ -9,6 +9,8 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.train import train_gan
 
+pytestmark = pytest.mark.train
+
 SHAPE = (2, 2, 1)
 X = np.random.default_rng(0).uniform(-1, 1, (12, *SHAPE)).astype("float32")
 Y = np.arange(12) % 3

@@ -74,6 +74,7 @@ def test_sequential_models_fit_and_others_are_refused(images):
         FeatureExtractor(unbuilt, name="own")
 
 
+@pytest.mark.train
 def test_the_trained_space_separates_classes_and_repeats():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 3

@@ -43,6 +43,7 @@ def is_generated(sample):
     return sample >= FIRST_GENERATED
 
 
+@pytest.mark.train
 @settings(max_examples=5, deadline=None)
 @given(
     real=st.integers(1, 60),
@@ -98,6 +99,7 @@ def test_later_epochs_see_the_rest_of_a_larger_pool():
     assert all(len(epoch) == 30 for epoch in epochs)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     "fraction",
     [
@@ -170,6 +172,7 @@ def test_class_fractions_take_evenly_from_a_source_of_many():
         assert np.diff(places).tolist() == [20] * 9
 
 
+@pytest.mark.train
 def test_class_fractions_from_an_endless_source():
     mixed = mix_datasets(real_of(50), generated_of(20).repeat(), {0: 0.9, 1: 0.5}, with_source=True)
     drawn = [int(y) for _, y, source in mixed.as_numpy_iterator() if source]
@@ -220,6 +223,7 @@ def _rising(index):
     return tf.constant(0.5, tf.float64)
 
 
+@pytest.mark.train
 def test_schedules_are_checked():
     for schedule in (lambda i: 1.5, lambda i: 1.0):
         with pytest.raises(InvalidInputError, match="schedule"):
@@ -342,6 +346,7 @@ def opaque(dataset, shape):
     return dataset.map(hide)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("shape", [None, (None,)])
 def test_shapes_that_are_not_told_are_those_of_the_first_sample(shape):
     expected = [x.numpy().tolist() for x, _ in mix_datasets(real_of(5), generated_of(9), 0.5)]
@@ -363,6 +368,7 @@ def test_ragged_samples_are_refused_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.train
 def test_fits_directly():
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).random((40, 3)).astype(np.float32)
