@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_ganaccel.export.graph import canonical_function, has_loops
@@ -24,6 +25,7 @@ def body(function):
     return nodes, functions
 
 
+@pytest.mark.train
 def test_names_leave_no_trace():
     first, second = recurrent("z"), recurrent("another_")
     assert body(first) == body(second)

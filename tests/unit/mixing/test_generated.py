@@ -33,6 +33,7 @@ def test_a_new_iteration_goes_on_with_new_samples(gan):
     assert np.abs(one - two).reshape(16, -1).max(axis=1).min() > 0
 
 
+@pytest.mark.train
 def test_the_copy_follows_only_when_refreshed(gan):
     live = GeneratedDataset.live(gan, num_classes=3, batch_size=8)
     again = GeneratedDataset.live(gan, num_classes=3, batch_size=8)
@@ -53,6 +54,7 @@ def test_the_copy_follows_only_when_refreshed(gan):
         RefreshGenerated(again, every=0)
 
 
+@pytest.mark.train
 def test_live_in_a_mixture(gan):
     x = np.zeros((20, 8, 8, 1), np.float32)
     real = array_dataset(x, np.arange(20) % 3)

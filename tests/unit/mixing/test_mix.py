@@ -63,6 +63,7 @@ def test_a_pass_holds_every_real_sample_and_the_asked_number_of_generated_ones(
     assert len(mixed) == real + needed
 
 
+@pytest.mark.train
 def test_order_is_a_function_of_seed_and_epoch():
     def epochs(seed):
         mixed = mix_datasets(real_of(50), generated_of(40), 0.4, seed)
@@ -76,12 +77,14 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert len({tuple(epoch) for epoch in first}) == 3
 
 
+@pytest.mark.train
 def test_repeat_goes_through_the_same_epochs():
     again = mix_datasets(real_of(20), generated_of(20), 0.5, 3)
     mixed = mix_datasets(real_of(20), generated_of(20), 0.5, 3)
     assert ids(mixed.repeat(3)) == ids(again) + ids(again) + ids(again)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.75])
 def test_generated_samples_are_evenly_spread(fraction):
     flags = [is_generated(s) for s in ids(mix_datasets(real_of(90), generated_of(300), fraction))]
@@ -90,6 +93,7 @@ def test_generated_samples_are_evenly_spread(fraction):
     assert np.abs(seen - expected).max() <= 1 + 1e-9
 
 
+@pytest.mark.train
 def test_later_epochs_see_the_rest_of_a_larger_pool():
     mixed = mix_datasets(real_of(30), generated_of(100), 0.5)
     epochs = [{s for s in ids(mixed) if is_generated(s)} for _ in range(4)]
@@ -144,6 +148,7 @@ def test_unknown_cardinality_of_the_real_source():
         assert len(set(samples)) == len(samples) == 35 + round(35 * 0.4 / 0.6)
 
 
+@pytest.mark.train
 def test_class_fractions_count_per_class():
     labels = np.array([0] * 40 + [1] * 10 + [2] * 5)
     real = tf.data.Dataset.from_tensor_slices((np.zeros((55, 1), np.float32), labels))
