@@ -12,6 +12,7 @@ from keras_ganaccel.distribution.replicas import (
     distribute_stream,
     global_batch_mean,
     global_batch_total,
+    learning_rate_of,
     sum_over_workers,
 )
 from keras_ganaccel.distribution.strategies import (
@@ -36,6 +37,7 @@ __all__ = [
     "global_batch_total",
     "is_chief",
     "is_multi_worker",
+    "learning_rate_of",
     "make_strategy",
     "refusals",
     "require",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -93,6 +94,11 @@ def sum_over_workers(strategy: tf.distribute.Strategy, values: np.ndarray) -> np
     local = len(strategy.extended.worker_devices)
     sums = strategy.run(tf.function(total, autograph=False))
     return strategy.experimental_local_results(sums)[0].numpy()
+
+
+def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
+    """Returns the present learning rate; on several replicas all have the same one."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
 def batch_layout(local_batch_size: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.classifier.targets import class_numbers
+from keras_ganaccel.distribution import learning_rate_of
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.adversarial import AdversarialTrainer
 from keras_ganaccel.gan.ema import averaging_copy
@@ -362,8 +363,8 @@ class BothOptimizers:
 
     def __init__(self, generator: keras.Optimizer, discriminator: keras.Optimizer) -> None:
         self._generator, self._discriminator = generator, discriminator
-        rate = float(generator.learning_rate)
-        self._ratio = float(discriminator.learning_rate) / rate if rate > 0 else 1.0
+        rate = learning_rate_of(generator)
+        self._ratio = learning_rate_of(discriminator) / rate if rate > 0 else 1.0
 
     @property
     def iterations(self) -> keras.Variable:

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_ganaccel.checkpoint import model_state, restore_model_state
 from keras_ganaccel.data.preprocess import signed_to_unit
+from keras_ganaccel.distribution import learning_rate_of
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks.averages import IntervalMeans
 from keras_ganaccel.gan.callbacks.periodic import Periodic
@@ -208,7 +209,7 @@ class Watchdog(Periodic):
                 f"The GAN did not train after {self.max_rollbacks} rollbacks. Received at step "
                 f"{step}: {reason}. Lower the learning rate, or strengthen the augmentation."
             )
-        rates = [float(optimizer.learning_rate) for optimizer in self._optimizers()]
+        rates = [learning_rate_of(optimizer) for optimizer in self._optimizers()]
         counters = [(each, each.numpy()) for each in (self.model.step, self.model.samples_seen)]
         restore_model_state(self.model, self._good_state)
         for counter, value in counters:

@@ -71,14 +71,51 @@ SCRIPT = textwrap.dedent(
 )
 
 
+RATES = textwrap.dedent(
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import keras_ganaccel as ga
+    from keras_ganaccel.distribution import learning_rate_of
+
+    spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
+    with ga.make_strategy("cpu:2").scope():
+        networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
+        gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
+        gan.compile()
+
+    def rates():
+        optimizers = gan.generator_optimizer, gan.discriminator_optimizer
+        return np.array([learning_rate_of(optimizer) for optimizer in optimizers])
+
+    before = rates()
+    images = np.random.default_rng(0).random((32, 8, 8, 1), np.float32)
+    watchdog = ga.Watchdog(images, np.arange(32) % 2, every=250)
+    watchdog.set_model(gan)
+    watchdog.on_train_begin()
+    watchdog.on_train_batch_end(0, {"generator_loss": np.nan})
+    np.testing.assert_allclose(rates(), before / 2, rtol=1e-6)
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 3 * rate)
+    scheduler.set_model(gan)
+    scheduler.on_epoch_begin(0)
+    np.testing.assert_allclose(rates(), 1.5 * before, rtol=1e-6)
+    """
+)
+
+
+def run(script, *arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-c", script, *arguments]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-3000:]
+
+
 @pytest.mark.parametrize("replicas", [pytest.param("2", marks=pytest.mark.slow), "4"])
 def test_several_replicas_agree_with_one_on_gradients_and_states(replicas):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    process = subprocess.run(
-        [sys.executable, "-c", SCRIPT, replicas],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    run(SCRIPT, replicas)
+
+
+def test_both_learning_rates_are_read_and_changed_on_several_replicas():
+    run(RATES)
