@@ -1,4 +1,4 @@
-"""The README keeps its word: its block of Python runs, and its links lead somewhere."""
+"""README and documentation keep their word: blocks of Python run, and links lead somewhere."""
 
 import re
 import subprocess
@@ -11,16 +11,42 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def python_of(page):
+    """The only block of Python of a page."""
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return block
+
+
+def printed_by(page, folder):
+    """What the block prints, run as it stands beside the published models."""
+    (folder / "saved_models").symlink_to(ROOT / "saved_models")
+    command = [sys.executable, "-c", python_of(page)]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
 @pytest.mark.train
 def test_the_block_of_python_runs_as_it_stands(tmp_path):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    found = subprocess.run(
-        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
-    accuracy, size = re.search(r"([\d.]+)% in ([\d.]+) kB", found.stdout).groups()
+    printed = printed_by(ROOT / "README.md", tmp_path)
+    accuracy, size = re.search(r"([\d.]+)% in ([\d.]+) kB", printed).groups()
     assert float(accuracy) > 85
     assert float(size) < 25
+
+
+def test_the_device_block_reads_the_published_file(tmp_path):
+    assert printed_by(ROOT / "docs" / "commands.md", tmp_path).split() == ["0"]
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES[1:] if "```python" in page.read_text(encoding="utf-8")
+     and page.name != "commands.md"],
+    ids=lambda page: page.name,
+)  # fmt: skip
+def test_every_other_block_of_the_documentation_runs_as_it_stands(page, tmp_path):
+    printed_by(page, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
