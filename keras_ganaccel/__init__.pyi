@@ -58,12 +58,12 @@ from .gan.train import train_gan as train_gan
 from .gan.trained import TrainedGenerator as TrainedGenerator
 
 # How good generated samples are.
-from .metrics.accuracy_score import synthetic_only_accuracy as synthetic_only_accuracy
+from .metrics.synthetic_only import synthetic_only_accuracy as synthetic_only_accuracy
 from .metrics.features import FeatureExtractor as FeatureExtractor
 from .metrics.features import train_feature_extractor as train_feature_extractor
 from .metrics.frechet import frechet_distance as frechet_distance
-from .metrics.kernel import KernelDistance as KernelDistance
-from .metrics.kernel import kid as kid
+from .metrics.kid import KernelDistance as KernelDistance
+from .metrics.kid import kid as kid
 from .metrics.memorization import memorization_report as memorization_report
 from .metrics.proportions import PairedDifference as PairedDifference
 from .metrics.proportions import paired_difference as paired_difference

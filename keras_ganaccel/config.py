@@ -176,7 +176,6 @@ class StudentConfig(Checked, section="student"):
         optimizer: Name of a Keras optimizer.
         learning_rate: Its first learning rate; None fits preset and model.
         schedule: ``"cosine"`` or ``"constant"``.
-        loss: ``"crossentropy"``; with distillation it is weighed against the teacher's loss.
         label_smoothing: Label smoothing of the cross-entropy.
         temperature: Softens teacher and student when distilling (Hinton).
         alpha: Weight of the labels' loss; the teacher's has ``1 - alpha``.
@@ -198,7 +197,6 @@ class StudentConfig(Checked, section="student"):
     optimizer: str = "adam"
     learning_rate: float | None = option(None, low=0, high=10, open_low=True)
     schedule: str = option("cosine", choices=("cosine", "constant"))
-    loss: str = option("crossentropy", choices=("crossentropy",))
     label_smoothing: float = option(0.0, low=0, high=1, open_high=True)
     temperature: float = option(2.0, low=0, high=100, open_low=True)
     alpha: float = option(0.2, low=0, high=1)
@@ -245,13 +243,12 @@ class GateConfig(Checked, section="gate"):
 
 @dataclass(frozen=True)
 class CompressionConfig(Checked, section="compression"):
-    """Pruning, clustering and quantization of the student.
+    """Pruning and quantization of the student.
 
     Args:
         technique: How `student_pruned_int8` is made.
         sparsity: Share of kernel elements that become zero.
         schedule: ``"polynomial"`` or ``"constant"`` pruning.
-        number_of_clusters: Distinct values per kernel when clustering.
         steps: Optimiser steps of each fine-tuning; None fits preset and data.
         learning_rate: Adam's, while fine-tuning.
         calibration_samples: Training samples that set the integer ranges.
@@ -265,7 +262,6 @@ class CompressionConfig(Checked, section="compression"):
     technique: str = option("pqat", choices=("prune", "qat", "pqat"))
     sparsity: float = option(0.7, low=0, high=1, open_high=True)
     schedule: str = option("polynomial", choices=("polynomial", "constant"))
-    number_of_clusters: int = option(16, low=2, high=256)
     steps: int | None = option(None, low=1)
     learning_rate: float = option(1e-3, low=0, high=1, open_low=True)
     calibration_samples: int = option(300, low=1)

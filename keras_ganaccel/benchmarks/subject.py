@@ -28,7 +28,7 @@ from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.gate.arms import Recipe
 from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.json_files import write_json
-from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
+from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
 from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.seeds import derive_seed
 

@@ -10,12 +10,12 @@ import numpy as np
 from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.data.sources import LabelledData
 from keras_ganaccel.gan.trained import TrainedGenerator
-from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.metrics.frechet import frechet_distance
-from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics.kid import kid
 from keras_ganaccel.metrics.memorization import memorization_report
 from keras_ganaccel.metrics.prdc import prdc
+from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
 from keras_ganaccel.seeds import derive_seed
 
 _LEAST_FOR_FRECHET = 2048

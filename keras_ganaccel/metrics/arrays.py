@@ -92,7 +92,7 @@ def per_class(
             the metric.
 
     Example:
-        >>> from keras_ganaccel.metrics.kernel import kid
+        >>> from keras_ganaccel.metrics.kid import kid
         >>> x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
         >>> sorted(per_class(kid, x, y, x, y))
         [0, 1]

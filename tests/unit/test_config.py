@@ -1,6 +1,7 @@
 """The configuration: presets, round trip, and one clear line for everything that is wrong."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,20 @@ def test_defaults_lie_in_their_own_ranges():
 
     values = dict(leaves(to_dict(RunConfig())))
     assert with_values(RunConfig(), values) == RunConfig()
+
+
+def test_every_setting_is_read_somewhere():
+    folder = Path(configuration.__file__).parent
+    files = (path for path in folder.rglob("*.py") if path.name != "config.py")
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    unread = [
+        f"{section.name}.{field.name}"
+        for section in dataclasses.fields(RunConfig)
+        if dataclasses.is_dataclass(section.default)
+        for field in dataclasses.fields(section.default)
+        if not re.search(rf"(settings|config|\b{section.name}|part\))\.{field.name}\b", source)
+    ]
+    assert not unread
 
 
 def test_configurations_cannot_be_changed():

@@ -11,7 +11,7 @@ import numpy as np
 from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks.periodic import Periodic
-from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics.kid import kid
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.metrics.arrays import feature_array, per_class
 from keras_ganaccel.metrics.frechet import frechet_distance
-from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics.kid import kid
 
 
 def test_per_class_sees_each_class_alone():

@@ -6,7 +6,7 @@ import pytest
 from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks import KIDCallback
-from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics.kid import kid
 
 pytestmark = pytest.mark.train
 

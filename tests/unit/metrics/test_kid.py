@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.metrics import kernel
-from keras_ganaccel.metrics.kernel import kid
+from keras_ganaccel.metrics import kid as kid_module
+from keras_ganaccel.metrics.kid import kid
 
 
 def naive_kid(x, y):
@@ -40,7 +40,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(53, 4)), rng.normal(1.0, size=(38, 4))
     whole = kid(x, y)
-    monkeypatch.setattr(kernel, "_BLOCK", 7)
+    monkeypatch.setattr(kid_module, "_BLOCK", 7)
     assert kid(x, y) == pytest.approx(whole, rel=1e-12)
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.metrics.accuracy_score import synthetic_only_accuracy
 from keras_ganaccel.metrics.features import train_feature_extractor
+from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
 
 pytestmark = pytest.mark.train
 
