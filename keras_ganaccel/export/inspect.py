@@ -133,11 +133,6 @@ class FileFacts:
         return hashlib.sha256(self.content).hexdigest()
 
     @property
-    def flex_operators(self) -> tuple[str, ...]:
-        """The TensorFlow operators that the file would need beyond TFLite's builtins."""
-        return tuple(name for name in self.custom_operators if name.startswith("Flex"))
-
-    @property
     def sparsity(self) -> float:
         """The share of zeros among all kernel elements, in [0, 1]."""
         return sparsity_of(self.kernels)

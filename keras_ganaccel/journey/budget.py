@@ -51,7 +51,7 @@ def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:
     that the student sees each of them as often as the preset means it to. The few steps of
     ``"quick"`` go with a larger learning rate, unless they fine-tune a user's weights. That preset
     trains a generator only where its few steps suffice and the student is behind for certain; who
-    gives the steps wants one in any case.
+    gives other steps than its own wants one in any case.
 
     Args:
         config: The settings. What is given stays as it is.

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.neighbors import NearestNeighbors
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.layers import ClassEmbedding
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.mixing.controls import Collapsed, NoiseSource, ShuffledLabels
 from keras_ganaccel.mixing.coverage import Disturbed, LabelMixing, OptimizedLatents
@@ -140,11 +141,31 @@ def test_label_mixing_reaches_from_one_class_to_half_way(gan):
     source, labels = GanSource(gan, seed=1), np.array([0, 1, 2, 0])
     tiny = LabelMixing(source, 3, largest_share=1e-9)
     np.testing.assert_allclose(tiny.sample(labels, 3), source.sample(labels, 3), atol=1e-6)
-    # By hand: the noise, and the mean of two class vectors, go through the rest of the network.
-    mixing = LabelMixing(source, 3, seed=7)
-    assert np.abs(mixing.sample(labels, 3) - source.sample(labels, 3)).max() > 1e-3
     with pytest.raises(InvalidInputError, match="largest_share"):
         LabelMixing(source, 3, largest_share=0.6)
+
+
+def test_mixed_labels_give_what_a_class_vector_between_the_two_gives(gan):
+    source, labels = GanSource(gan, seed=1), np.array([0, 1, 0, 1])
+    mixed = LabelMixing(source, 2, seed=7).sample(labels, 3)
+    (embedding,) = (x for x in gan.ema_generator.layers if isinstance(x, ClassEmbedding))
+    (table,) = embedding.get_weights()
+    shares = []
+    try:
+        for row, label in enumerate(labels):
+
+            def distance(share, row=row, label=label):
+                moved = table.copy()
+                moved[label] += share * (table[1 - label] - table[label])
+                embedding.set_weights([moved])
+                return np.abs(source.sample(labels[row : row + 1], 3 + row) - mixed[row]).max()
+
+            found = optimize.minimize_scalar(distance, bounds=(0.0, 0.5), method="bounded")
+            assert found.fun < 1e-3 < distance(0.0) + distance(0.5)
+            shares.append(found.x)
+    finally:
+        embedding.set_weights([table])
+    assert np.ptp(shares) > 0.01
 
 
 def test_disturbed_adds_noise_of_the_asked_deviation():
