@@ -34,6 +34,7 @@ def test_the_block_of_python_runs_as_it_stands(tmp_path):
     assert float(size) < 25
 
 
+@pytest.mark.train
 def test_the_device_block_reads_the_published_file(tmp_path):
     assert printed_by(ROOT / "docs" / "commands.md", tmp_path).split() == ["0"]
 
