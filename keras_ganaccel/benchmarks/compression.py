@@ -15,7 +15,9 @@ from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.compression.compress import compress
-from keras_ganaccel.data.sources import load_data
+from keras_ganaccel.config import DataConfig
+from keras_ganaccel.config_file import to_dict
+from keras_ganaccel.data.sources import load_configured
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.tflite import export_tflite
@@ -73,10 +75,9 @@ MODELS: Mapping[str, Callable[[DataSpec, int], keras.Model]] = {
 
 
 def benchmark_compression(
-    data: str = "digits",
+    data: DataConfig | None = None,
     *,
     model: str = "small",
-    labels_per_class: int | None = None,
     pad_to: tuple[int, int, int] | None = None,
     seeds: int = 3,
     train_steps: int = 1500,
@@ -90,9 +91,8 @@ def benchmark_compression(
     float32 file of the same seed.
 
     Args:
-        data: See `load_data`.
+        data: Where from; the digits by default.
         model: One of `MODELS`.
-        labels_per_class: See `load_data`.
         pad_to: ``(height, width, channels)`` to pad the images to with black; grey ones may get
             three channels.
         seeds: Classifiers to train, with seeds 0, 1, ...
@@ -108,10 +108,11 @@ def benchmark_compression(
     Returns:
         JSON values: the table's rows, each with the mean over the seeds and every seed's figures.
     """
+    data = data or DataConfig()
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
     parameters = 0
     for seed in range(seeds):
-        loaded = load_data(data, labels_per_class=labels_per_class, seed=seed)
+        loaded = load_configured(data, seed)
         splits = {
             "train": _padded(loaded.arrays("train"), pad_to),
             "test": _padded(loaded.arrays("test"), pad_to),
@@ -128,7 +129,7 @@ def benchmark_compression(
                 found[name].append(figures)
                 progress(f"seed {seed}: {name} {figures['accuracy']:.4f}")
     return {
-        "data": data,
+        "data": to_dict(data),
         "model": model,
         "parameters": parameters,
         "seeds": seeds,

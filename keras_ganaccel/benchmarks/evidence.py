@@ -53,8 +53,8 @@ def run_evidence(
     subjects = CellFile(out / "seeds.csv", (*_WHERE, "seed"))
     where = {
         "protocol": protocol,
-        "data": Path(settings.data).stem,
-        "labels_per_class": settings.labels_per_class or "all",
+        "data": Path(settings.data.source).stem,
+        "labels_per_class": settings.data.labels_per_class or "all",
         "student": "-".join(settings.student),
         "reported_on": settings.report_on,
         "settings": _digest(settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import keras
 import numpy as np
 
 from keras_ganaccel.benchmarks.cells import CellFile
-from keras_ganaccel.config import RunConfig, with_values
+from keras_ganaccel.config import DataConfig, RunConfig, with_values
 from keras_ganaccel.data.preprocess import unit_to_signed
-from keras_ganaccel.data.sources import LabelledData, load_data
+from keras_ganaccel.data.sources import LabelledData, load_configured
 from keras_ganaccel.data.split import Splits
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import save_keras
@@ -67,9 +67,8 @@ class Deadline(keras.callbacks.Callback):
 
 def benchmark_gan(
     out: Path,
-    data: str = "digits",
+    data: DataConfig | None = None,
     *,
-    labels_per_class: int | None = None,
     rows: Iterable[str] = tuple(ROWS),
     seeds: Iterable[int] = (0, 1, 2),
     seconds: float | None = None,
@@ -82,8 +81,7 @@ def benchmark_gan(
     Args:
         out: Folder of ``gan.csv``, which is continued, and of a folder per cell with its generator
             and a picture.
-        data: See `load_data`.
-        labels_per_class: See `load_data`.
+        data: Where from; the digits by default.
         rows: Names out of `ROWS`.
         seeds: Seeds of the labelled subset and of the training.
         seconds: Length of each training, in place of the configuration's steps.
@@ -99,17 +97,17 @@ def benchmark_gan(
         InvalidInputError: There are no withheld rows, or an argument does not fit.
     """
     cells = CellFile(out / "gan.csv", _KEYS)
+    data = data or DataConfig()
     settings = dict(settings or {})
-    text = " ".join(f"{name}={value}" for name, value in sorted(settings.items()))
+    said = {**_others(data), **settings}
+    text = " ".join(f"{name}={value}" for name, value in sorted(said.items()))
     found = []
     for seed in seeds:
-        loaded = _with_reported(
-            load_data(data, labels_per_class=labels_per_class, seed=seed), split
-        )
+        loaded = _with_reported(load_configured(data, seed), split)
         for name in rows:
             key = {
                 "data": loaded.name,
-                "labels_per_class": labels_per_class or "all",
+                "labels_per_class": data.labels_per_class or "all",
                 "split": split,
                 "settings": text,
                 "row": name,
@@ -128,6 +126,16 @@ def benchmark_gan(
                 f"{float(row['kid']):.4f}, ratio {float(row['ratio']):.3f}"
             )
     return found
+
+
+def _others(data: DataConfig) -> dict[str, Any]:
+    """What else is said of the data than their source and the number of labels."""
+    plain = DataConfig(data.source, labels_per_class=data.labels_per_class)
+    return {
+        f"data.{item.name}": getattr(data, item.name)
+        for item in fields(data)
+        if getattr(data, item.name) != getattr(plain, item.name)
+    }
 
 
 def measure_cell(

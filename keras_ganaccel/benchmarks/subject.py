@@ -16,9 +16,9 @@ from keras_ganaccel.benchmarks.gan import withheld_rows
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
-from keras_ganaccel.config import GanConfig
+from keras_ganaccel.config import DataConfig, GanConfig
 from keras_ganaccel.data.preprocess import signed_to_unit, to_unit, unit_to_signed
-from keras_ganaccel.data.sources import LabelledData, load_data
+from keras_ganaccel.data.sources import LabelledData, load_configured
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.build import build_gan
@@ -46,8 +46,7 @@ class Settings:
     """What all seeds of a comparison share.
 
     Args:
-        data: See `load_data`.
-        labels_per_class: See `load_data`; validation included.
+        data: Where from.
         student: Architecture and size, see `build_classifier`.
         students: Trained per cell, each from other first weights. Their figures are averaged: the
             luck of one training hides a gain of a point.
@@ -65,8 +64,7 @@ class Settings:
         rare: Whether three classes keep a twentieth of the labels that the others have.
     """
 
-    data: str = "digits"
-    labels_per_class: int | None = None
+    data: DataConfig = field(default_factory=DataConfig)
     student: tuple[str, str] = ("separable", "tiny")
     students: int = 1
     recipe: Recipe = field(default_factory=lambda: Recipe(steps=2500, learning_rate=1e-2))
@@ -82,7 +80,7 @@ class Settings:
 
     def shared(self) -> dict[str, Any]:
         """What teacher and generator depend on: all students that share it share these, too."""
-        names = ("data", "labels_per_class", "members", "teacher_size", "teacher_steps",
+        names = ("data", "members", "teacher_size", "teacher_steps",
                  "teacher_augmentation", "gan", "report_on", "rare")  # fmt: skip
         values = asdict(self)
         return {name: values[name] for name in names}
@@ -107,9 +105,7 @@ class Subject:
         self, settings: Settings, seed: int, folder: Path, data: LabelledData | None = None
     ) -> None:
         self.settings, self.seed, self.folder = settings, seed, folder
-        self.data = data or load_data(
-            settings.data, labels_per_class=settings.labels_per_class, seed=seed
-        )
+        self.data = data or load_configured(settings.data, seed)
         self.spec = self.data.spec
         splits = self.data.splits
         used = [splits.train] if settings.report_on == "validation" else [

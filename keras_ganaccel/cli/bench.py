@@ -40,9 +40,9 @@ def mixing(
     "compression",
     epilog="Example: ganaccel bench compression --data digits --seeds 3 --out compression.json",
 )
+@options.takes_data("digits")
 def compression(
-    data: options.Data = "digits",
-    labels_per_class: options.LabelsPerClass = None,
+    data: options.DataOptions,
     model: Annotated[str, typer.Option(help="small or resnet8 (of MLPerf Tiny).")] = "small",
     pad: Annotated[
         str | None, typer.Option(metavar="HxWxC", help="Pad the images with black.")
@@ -67,10 +67,10 @@ def compression(
     for given in rows or ():
         _check_known("--row", given, NAMES)
     _check_known("--model", model, MODELS)
+    data.load()
     found = benchmark_compression(
-        data,
+        data.config(),
         model=model,
-        labels_per_class=labels_per_class,
         pad_to=(int(sizes[0]), int(sizes[1]), int(sizes[2])) if pad else None,
         seeds=seeds,
         train_steps=train_steps,
@@ -132,10 +132,10 @@ def zoo(
     "gan",
     epilog="Example: ganaccel bench gan --data digits --seconds 120 --row default --out gan-bench",
 )
+@options.takes_data("digits")
 def gan(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the figures; continued.")],
-    data: options.Data = "digits",
-    labels_per_class: options.LabelsPerClass = None,
+    data: options.DataOptions,
     rows: Annotated[
         list[str] | None, typer.Option("--row", help="Only this row; may be repeated.")
     ] = None,
@@ -160,10 +160,10 @@ def gan(
     for given in rows or ():
         _check_known("--row", given, ROWS)
     _check_known("--split", split, SPLITS)
+    data.load(first_seed)
     found = benchmark_gan(
         out,
-        data,
-        labels_per_class=labels_per_class,
+        data.config(),
         rows=rows or tuple(ROWS),
         seeds=range(first_seed, first_seed + seeds),
         seconds=seconds,
@@ -180,14 +180,14 @@ def gan(
     epilog="Example: ganaccel bench evidence --protocol P2 --data digits --labels-per-class 10 "
     "--seeds 10 --out evidence",
 )
+@options.takes_data("digits")
 def evidence(
     protocol: Annotated[
         str,
         typer.Option(help="P1 augmentation, P2 distillation, P3 time to accuracy, P4 imbalance."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cells; continued.")],
-    data: options.Data = "digits",
-    labels_per_class: options.LabelsPerClass = None,
+    data: options.DataOptions,
     seeds: Annotated[int, typer.Option(min=1, help="Labelled subsets to draw.")] = 10,
     first_seed: Annotated[int, typer.Option(min=0, help="The others follow it.")] = 0,
     arms: Annotated[
@@ -233,11 +233,11 @@ def evidence(
         _check_known("--arm", given, PROTOCOLS[protocol].arms)
     architecture, _, size = student.rpartition("-")
     _check_known("--student", student, [f"{a}-{s}" for a in architectures() for s in SIZES])
+    data.load(first_seed)
     summary = run_evidence(
         protocol,
         Settings(
-            data=data,
-            labels_per_class=labels_per_class,
+            data=data.config(),
             student=(architecture, size),
             students=students,
             recipe=Recipe(

@@ -8,12 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from keras_ganaccel.config import DataConfig, RunConfig, with_values
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ _DATA = (
     "of class folders."
 )
 _SEED = "Seed of every random choice but the test split."
-Data = Annotated[str, typer.Option(help=_DATA)]
-LabelsPerClass = Annotated[
-    int | None, typer.Option(metavar="N", help="Rows a class to keep for training and validation.")
-]
 ValueRange = Annotated[
     str | None, typer.Option(metavar="LO,HI", help="Raw values that mean black and white.")
 ]
@@ -63,7 +60,10 @@ class DataOptions:
     image_size: Annotated[
         str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
     ] = None
-    labels_per_class: LabelsPerClass = None
+    labels_per_class: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Rows a class to keep for training and validation."),
+    ] = None
     unlabelled: Annotated[
         str | None, typer.Option(metavar="PATH", help="Further samples, without labels.")
     ] = None
@@ -86,6 +86,10 @@ class DataOptions:
         }
         return {name: value for name, value in given.items() if value is not None}
 
+    def config(self) -> DataConfig:
+        """Those that were given, as the data's part of a configuration."""
+        return with_values(RunConfig(), self.settings()).data
+
     def load(self, seed: int = 0, image_size: tuple[int, int] | None = None) -> LabelledData:
         """Loads the data, and notes what was found in them.
 
@@ -93,17 +97,12 @@ class DataOptions:
             seed: Seed of the draw of labelled and validation rows.
             image_size: Where none was given.
         """
-        from keras_ganaccel.data.sources import load_data
+        from keras_ganaccel.data.sources import load_configured
 
-        loaded = load_data(
-            self.data,
-            image_size=parse_size(self.image_size) or image_size,
-            labels_per_class=self.labels_per_class,
-            unlabelled=self.unlabelled,
-            value_range=parse_range(self.value_range, "--value-range"),
-            skip_corrupt=self.skip_corrupt,
-            seed=seed,
-        )
+        config = self.config()
+        if config.image_size is None:
+            config = replace(config, image_size=image_size)
+        loaded = load_configured(config, seed)
         self.notes.extend(loaded.audit.warnings)
         self.notes.extend(f"Left out: {path}" for path in loaded.audit.skipped)
         return loaded

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from keras_ganaccel.config import DataConfig
 from keras_ganaccel.data import arrays, folders, frames, libraries
 from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
@@ -196,6 +197,28 @@ def load_data(
         notes=notes + _shortage(y, splits, labels_per_class),
     )
     return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
+
+
+def load_configured(config: DataConfig, seed: int, source: Any = None) -> LabelledData:
+    """Loads data as a configuration says.
+
+    Args:
+        config: What `load_data` is told.
+        seed: See `load_data`.
+        source: What lies in memory; None takes what the configuration names.
+
+    Returns:
+        The data.
+    """
+    return load_data(
+        config.source if source is None else source,
+        image_size=config.image_size,
+        labels_per_class=config.labels_per_class,
+        unlabelled=config.unlabelled,
+        value_range=config.value_range,
+        skip_corrupt=config.skip_corrupt,
+        seed=seed,
+    )
 
 
 def _own_names(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ganaccel.config import ReuseConfig, RunConfig, preset, with_values
-from keras_ganaccel.data.sources import LabelledData, load_data
+from keras_ganaccel.data.sources import LabelledData, load_configured
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.integrity import Loss
@@ -155,23 +155,13 @@ def load_for_run(config: RunConfig, data: Any = None) -> LabelledData:
     """
     if isinstance(data, LabelledData):
         return data
-    source = config.data.source
-    if source == MEMORY:
-        if data is None:
-            raise InvalidInputError(
-                "The run was started on arrays in memory. Received: no data. "
-                "Resume it from Python: accelerate(data=..., resume=...)."
-            )
-        source = data
-    return load_data(
-        source,
-        image_size=config.data.image_size,
-        labels_per_class=config.data.labels_per_class,
-        unlabelled=config.data.unlabelled,
-        value_range=config.data.value_range,
-        skip_corrupt=config.data.skip_corrupt,
-        seed=config.seed,
-    )
+    in_memory = config.data.source == MEMORY
+    if in_memory and data is None:
+        raise InvalidInputError(
+            "The run was started on arrays in memory. Received: no data. "
+            "Resume it from Python: accelerate(data=..., resume=...)."
+        )
+    return load_configured(config.data, config.seed, data if in_memory else None)
 
 
 def fitted_to(config: RunConfig, data: LabelledData) -> RunConfig:

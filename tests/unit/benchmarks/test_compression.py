@@ -13,7 +13,7 @@ pytestmark = pytest.mark.train
 @pytest.fixture(scope="module")
 def found():
     return benchmark_compression(
-        "digits", seeds=1, train_steps=150, steps=5, rows=("float32", "int8", "pqat 80 %")
+        seeds=1, train_steps=150, steps=5, rows=("float32", "int8", "pqat 80 %")
     )
 
 

@@ -11,13 +11,13 @@ from keras_ganaccel.benchmarks.protocols import PROTOCOLS
 from keras_ganaccel.benchmarks.students import Students
 from keras_ganaccel.benchmarks.subject import Settings, Subject
 from keras_ganaccel.cli.main import _run
-from keras_ganaccel.config import GanConfig
+from keras_ganaccel.config import DataConfig, GanConfig
 from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gate.arms import Recipe
 
 SMALL = Settings(
-    labels_per_class=10,
+    data=DataConfig(labels_per_class=10),
     recipe=Recipe(steps=200),
     members=("svm",),
     gan=GanConfig(width=8, steps=20),
@@ -109,7 +109,7 @@ def test_a_cell_is_the_mean_of_its_students(tmp_path):
 
 @pytest.mark.train
 def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
-    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=100)})
+    settings = Settings(**{**vars(SMALL), "data": DataConfig(), "recipe": Recipe(steps=100)})
     run_evidence("P3", settings, tmp_path, seeds=[0], arms=("pca", "kd", "gan"))
     pca, row, gan = cells(tmp_path)
     assert 0 < int(row["steps_to_target"]) <= 100
@@ -130,7 +130,7 @@ def test_time_to_accuracy_ends_with_the_baseline_at_its_target(tmp_path):
 @pytest.mark.train
 def test_imbalance_is_measured_on_the_rare_classes(tmp_path):
     arms = ("plain", "class_weights", "oversampling", "smote")
-    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "recipe": Recipe(steps=150)})
+    settings = Settings(**{**vars(SMALL), "data": DataConfig(), "recipe": Recipe(steps=150)})
     run_evidence("P4", settings, tmp_path, seeds=[0], arms=arms)
     plain, *others = cells(tmp_path)
     assert max(float(row["minority_recall"]) for row in others) > float(plain["minority_recall"])
@@ -155,14 +155,14 @@ def test_a_subject_keeps_its_rows_apart(tmp_path):
 
 
 def test_three_classes_are_rare(tmp_path):
-    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "rare": True})
+    settings = Settings(**{**vars(SMALL), "data": DataConfig(), "rare": True})
     counts = np.bincount(Subject(settings, 0, tmp_path).y)
     assert sorted(counts)[:3] == [6, 6, 6]
     assert min(sorted(counts)[3:]) > 100
 
 
 def test_nothing_can_be_searched_on_where_every_label_is_used(tmp_path):
-    settings = Settings(**{**vars(SMALL), "labels_per_class": None, "report_on": "withheld"})
+    settings = Settings(**{**vars(SMALL), "data": DataConfig(), "report_on": "withheld"})
     with pytest.raises(InvalidInputError, match="fewer labels"):
         Subject(settings, 0, tmp_path)
 

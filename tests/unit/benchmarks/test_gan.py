@@ -17,9 +17,7 @@ SMALL = {"gan.width": 8, "gan.steps": 20, "gan.evaluate_every": 20}
 
 def measure(out, rows):
     lines = []
-    found = benchmark_gan(
-        out, "digits", rows=rows, seeds=(0,), settings=SMALL, progress=lines.append
-    )
+    found = benchmark_gan(out, rows=rows, seeds=(0,), settings=SMALL, progress=lines.append)
     return found, lines
 
 
@@ -53,9 +51,7 @@ def test_withheld_rows_are_those_in_no_split():
 
 
 def test_a_training_ends_after_its_seconds(tmp_path):
-    (row,) = benchmark_gan(
-        tmp_path, "digits", rows=["default"], seeds=(0,), seconds=1, settings=SMALL
-    )
+    (row,) = benchmark_gan(tmp_path, rows=["default"], seeds=(0,), seconds=1, settings=SMALL)
     assert 1 <= float(row["seconds"]) < 60
     assert 20 <= int(row["steps"]) < 2000
 

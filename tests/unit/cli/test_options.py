@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from keras_ganaccel.cli import classifier, compress, export, gan, options, run, verify
+from keras_ganaccel.cli import bench, classifier, compress, export, gan, options, run, verify
 from keras_ganaccel.errors import InvalidInputError
 
 pytestmark = pytest.mark.train
@@ -21,6 +21,9 @@ COMMANDS = {
     "compress": compress.command,
     "export": export.command,
     "verify": verify.command,
+    "bench compression": bench.compression,
+    "bench gan": bench.gan,
+    "bench evidence": bench.evidence,
 }
 DATA_OPTIONS = ("data", "image_size", "labels_per_class", "unlabelled", "value_range",
                 "skip_corrupt")  # fmt: skip
