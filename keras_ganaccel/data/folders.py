@@ -12,7 +12,7 @@ import numpy as np
 from keras_ganaccel.data.arrays import RawData
 from keras_ganaccel.data.images import image_suffixes, read_images, relative_names
 from keras_ganaccel.data.labels import named
-from keras_ganaccel.data.vocabulary import split_of
+from keras_ganaccel.data.vocabulary import split_of, split_within
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")
@@ -20,6 +20,8 @@ _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")
 _JUNK_FOLDERS = frozenset(
     {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 )
+# Where labels of images that lie together are usually found.
+_TABLES = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xml", ".parquet"})
 _JUNK_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 
 
@@ -73,7 +75,8 @@ def list_files(folder: Path) -> FolderFiles:
         for name in files:
             if not _is_junk_file(name):
                 path = Path(parent, name)
-                (images if path.suffix.lower() in suffixes else others).append(path)
+                is_image = path.suffix.lower() in suffixes and not _is_special(path)
+                (images if is_image else others).append(path)
     return FolderFiles(*(tuple(sorted(found, key=lambda p: p.parts)) for found in (images, others)))
 
 
@@ -98,7 +101,8 @@ def read_class_folders(
 
     Args:
         folder: Holds a folder per class, or folders that do and are called after splits (``train``,
-            ``val``, ``Testing``, ``test_set``, ...).
+            ``val``, ``Testing``, ``test_set``, ``seg_train``, ...); or a folder per class that
+            holds such folders.
         size: ``(height, width)``; None takes the median.
         skip_corrupt: Leave out files that cannot be read instead of refusing them.
 
@@ -126,7 +130,8 @@ def read_class_folders(
     else:
         _refuse_one_too_high(folder, contents)
         classes = _class_folders(folder, "", contents)
-        notes += _deeper_note(classes)
+        classes, found_below = _splits_below(classes)
+        notes += found_below or _deeper_note(classes)
     paths = [path for part in classes for path in part.files.images]
     owners = np.repeat(np.arange(len(classes)), [len(part.files.images) for part in classes])
     found = read_images(paths, folder, size=size, skip_corrupt=skip_corrupt)
@@ -165,6 +170,11 @@ def _is_junk_file(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK_FILES
 
 
+def _is_special(path: Path) -> bool:
+    """Whether something is no file at all, such as a pipe, which reading would wait for."""
+    return path.exists() and not path.is_file()
+
+
 def _is_image(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in image_suffixes() and path.name[0] != "."
 
@@ -188,6 +198,8 @@ def _split_folders(folder: Path, contents: Mapping[Path, FolderFiles]) -> dict[P
     """The folders that are splits; none where the classes stand at the top."""
     splits = {path: split for path in contents if (split := split_of(path.name)) is not None}
     if not splits:
+        splits = _longer_names(contents)
+    if not splits:
         return {}
     nested = [path for path in splits if any(list_files(part).images for part in _subfolders(path))]
     others = [path for path, files in contents.items() if path not in splits and files.images]
@@ -208,6 +220,48 @@ def _split_folders(folder: Path, contents: Mapping[Path, FolderFiles]) -> dict[P
             "Rename or move folders."
         )
     return splits
+
+
+def _longer_names(contents: Mapping[Path, FolderFiles]) -> dict[Path, str]:
+    """Folders whose longer names speak of splits, where classes of the same names lie below."""
+    splits = {path: split for path in contents if (split := split_within(path.name)) is not None}
+    classes = [_holding(path) for path in splits if contents[path].images]
+    if len(classes) < 2 or not set.intersection(*classes):
+        return {}
+    return splits
+
+
+def _holding(folder: Path) -> set[str]:
+    """The names of the folders inside that hold images."""
+    return {path.name for path in _subfolders(folder) if list_files(path).images}
+
+
+def _splits_below(
+    classes: Sequence[_ClassFolder],
+) -> tuple[list[_ClassFolder], tuple[str, ...]]:
+    """Reads class folders that hold splits, and refuses those that all hold the same folders."""
+    if any(path.parent == part.path for part in classes for path in part.files.images):
+        return list(classes), ()
+    below = [_holding(part.path) for part in classes]
+    named_after = {name: split_of(name) for name in set().union(*below)}
+    if all(named_after.values()) and all("train" in map(split_of, names) for names in below):
+        parts = [
+            _ClassFolder(path, named_after[path.name] or "", part.name, list_files(path))
+            for part in classes
+            for path in _subfolders(part.path)
+            if path.name in named_after
+        ]
+        read = ", ".join(f"{name!r} as {split}" for name, split in sorted(named_after.items()))
+        return parts, (f"Folders inside of the class folders taken as splits: {read}.",)
+    shared = sorted(set.intersection(*below))
+    if len(classes) > 1 and len(shared) > 1:
+        raise InvalidInputError(
+            "It must be clear which folders are the classes. Received: "
+            f"{named([part.path.name for part in classes])}, each with the folders "
+            f"{named(shared)}. Call the upper ones train, validation and test, or put the images "
+            "of each class directly into a folder with its name."
+        )
+    return list(classes), ()
 
 
 def _split_notes(
@@ -255,6 +309,13 @@ def _refuse_one_too_high(folder: Path, contents: Mapping[Path, FolderFiles]) -> 
             raise InvalidInputError(
                 "A data folder must hold a folder of images per class. Received: "
                 f"{str(folder)!r}, one folder too high. Give {str(top)!r}."
+            )
+        if not holding and len(contents) == 1:
+            tables = sorted(path.name for path in folder.iterdir() if path.suffix in _TABLES)
+            labels = f", and labels in {named(tables)}, which are not read" if tables else ""
+            raise InvalidInputError(
+                "A data folder must hold a folder of images per class. Received: all images in "
+                f"{str(top)!r}{labels}. Put the images of each class into a folder with its name."
             )
 
 

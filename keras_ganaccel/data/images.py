@@ -16,6 +16,7 @@ from keras_ganaccel.data.labels import named
 from keras_ganaccel.errors import InvalidInputError
 
 MOST_BYTES = 2**31
+LARGEST_SIDE = 1024
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 # Pillow knows these, but they are no pictures of pixels, or need another program to become some.
 _NO_PICTURES = frozenset(
@@ -127,6 +128,7 @@ def read_images(
             they would take more than 2 GiB.
     """
     size = size or _median_size(paths)
+    check_sides(size)
     if len(paths) * size[0] * size[1] * 3 > MOST_BYTES:
         raise InvalidInputError(
             f"The images must fit into {MOST_BYTES >> 30} GiB. Received: {len(paths)} of "
@@ -155,6 +157,22 @@ def read_images(
     x = x if readable.all() else x[readable]
     grey = all(np.array_equal(x[..., 0], x[..., channel]) for channel in (1, 2))
     return ImageArray(x[..., :1].copy() if grey else x, readable, int(several.sum()))
+
+
+def check_sides(size: tuple[int, int]) -> None:
+    """Refuses samples that are too large to be learnt from as they are.
+
+    Args:
+        size: Their height and width.
+
+    Raises:
+        InvalidInputError: A side has more than 1,024 pixels.
+    """
+    if max(size) > LARGEST_SIDE:
+        raise InvalidInputError(
+            f"Samples may have up to {LARGEST_SIDE} pixels a side. Received: {size[0]}x{size[1]}. "
+            "Give an `image_size` (--image-size), such as 64."
+        )
 
 
 def relative_names(paths: Sequence[Path], folder: Path, chosen: np.ndarray) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def encode_labels(labels: Any, name: str = "y", *, every_text: bool = False) -> 
     codes = np.full(len(values), UNLABELLED, np.int64)
     codes[known] = inverse
     names = tuple(str(value) for value in classes)
-    return EncodedLabels(codes, names, notes + _look_alikes(names))
+    return EncodedLabels(codes, names, notes + _odd_numbers(classes) + _look_alikes(names))
 
 
 def label_array(labels: Any, name: str = "y") -> np.ndarray:
@@ -269,6 +269,22 @@ def _marked_note(marked: int, rows: int) -> tuple[str, ...]:
     return (
         f"{marked} of {rows} rows are labelled -1, which marks unlabelled rows. "
         "If -1 is a class of yours, give the labels as strings.",
+    )
+
+
+def _odd_numbers(classes: np.ndarray) -> tuple[str, ...]:
+    """Asks about class numbers that programs mark unlabelled rows with."""
+    if classes.dtype.kind not in "iu":
+        return ()
+    ends = [np.iinfo(kind).max for kind in (np.uint8, np.uint16, np.uint32, classes.dtype)]
+    odd = classes[classes < 0] if classes[-1] >= 0 else classes[:0]
+    if classes[-1] in ends and classes[-2] < classes[-1] // 2:
+        odd = np.append(odd, classes[-1])
+    if not len(odd):
+        return ()
+    return (
+        f"Classes with unusual numbers: {named([str(value) for value in odd])}. "
+        "Mark unlabelled rows with -1, if that is what these are.",
     )
 
 

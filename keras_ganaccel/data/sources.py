@@ -14,6 +14,7 @@ from keras_ganaccel.config import DataConfig
 from keras_ganaccel.data import arrays, folders, frames, libraries
 from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
+from keras_ganaccel.data.images import LARGEST_SIDE, check_sides
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
 from keras_ganaccel.data.memory import read_memory
 from keras_ganaccel.data.preprocess import to_unit
@@ -26,7 +27,7 @@ from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 
 __all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
 
-_SMALLEST, _LARGEST = 4, 1024
+_SMALLEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,10 @@ def load_data(
         (('cat', 'dog', 'eel'), (18, 8, 8, 1))
     """
     size = _checked_size(image_size)
+    _check_seed(seed)
     raw = _read(source, size, skip_corrupt, target)
+    if size is None:
+        check_sides(raw.x.shape[1:3])
     x = raw.x if size is None else resize_samples(raw.x, size)
     if x.min() == x.max():
         raise InvalidInputError(
@@ -282,14 +286,21 @@ def _without_held_out(
 def _checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if image_size is None:
         return None
-    sides = (image_size,) * 2 if isinstance(image_size, (int, np.integer)) else tuple(image_size)
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size,) * 2
     whole = all(isinstance(side, (int, np.integer)) for side in sides)
-    if len(sides) != 2 or not whole or not all(_SMALLEST <= s <= _LARGEST for s in sides):
+    if len(sides) != 2 or not whole or not all(_SMALLEST <= s <= LARGEST_SIDE for s in sides):
         raise InvalidInputError(
-            f"`image_size` must be one or two whole numbers in [{_SMALLEST}, {_LARGEST}]. "
+            f"`image_size` must be one or two whole numbers in [{_SMALLEST}, {LARGEST_SIDE}]. "
             f"Received: {image_size!r}. Give a height and a width."
         )
     return int(sides[0]), int(sides[1])
+
+
+def _check_seed(seed: Any) -> None:
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
+        raise InvalidInputError(
+            f"`seed` must be a whole number. Received: {seed!r}. Pass 0 for the default draw."
+        )
 
 
 def _checked_range(value_range: Sequence[float]) -> tuple[float, float]:

@@ -19,6 +19,8 @@ _SPLIT_WORDS = {
     "evaluation": "validation",
     "test": "test", "testing": "test", "tests": "test", "holdout": "test",
 }  # fmt: skip
+# Too short to mean a split by themselves, but not where folders of the same classes lie below.
+_SHORT_SPLIT_WORDS = {"tr": "train", "trn": "train", "te": "test", "tst": "test"}
 # Of several in one place the first one counts: scikit-learn's digits have images and flat data.
 _SAMPLE_WORDS = (
     "x", "images", "image", "imgs", "img", "data", "samples", "features", "inputs", "pixels",
@@ -52,6 +54,21 @@ def split_of(name: str) -> str | None:
     """
     word = re.sub(r"[\s_.-]*(set|data|images?|imgs?|split)$", "", name.strip().lower())
     return _SPLIT_WORDS.get(word)
+
+
+def split_within(name: str) -> str | None:
+    """Tells which split a longer name speaks of, if it speaks of one only.
+
+    Example:
+        >>> split_within("seg_train"), split_within("val2017"), split_within("02-Tst")
+        ('train', 'validation', 'test')
+        >>> split_within("strain"), split_within("train_and_test")
+        (None, None)
+    """
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])(?=[A-Z])", r"\1 ", name).lower())
+    known = _SPLIT_WORDS | _SHORT_SPLIT_WORDS
+    found = {known[word] for word in words if word in known}
+    return found.pop() if len(found) == 1 else None
 
 
 def find_keys(keys: Iterable[str], where: str) -> FoundKeys:

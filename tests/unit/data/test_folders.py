@@ -244,9 +244,82 @@ def test_a_class_without_a_readable_image_does_not_vanish(tmp_path):
 
 
 def test_folders_below_the_classes_are_mentioned(tmp_path):
-    fill(tmp_path, "cats/train", "cats/test", "dogs/train", "dogs/test")
-    (note,) = read_class_folders(tmp_path).notes
-    assert "'test', 'train'" in note
+    fill(tmp_path, "cats/lying", "cats/sitting", "dogs/running")
+    raw = read_class_folders(tmp_path)
+    assert set(raw.labels) == {"cats", "dogs"}
+    assert raw.notes == (
+        "The folders inside of the class folders are not told apart: 'lying', 'running', "
+        "'sitting'.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("seg_train", "seg_test"), ("train2017", "val2017"), ("01_train", "02_Test"),
+        ("mnistTrain", "mnistTest"), ("train (1)", "test (1)"), ("Tr", "Te"), ("TRN", "TST"),
+        ("my training images", "my validation images"), ("train_dir", "dev_dir"),
+    ],
+)  # fmt: skip
+def test_longer_names_are_splits_where_the_same_classes_lie_below(tmp_path, train, test):
+    for top in (train, test):
+        fill(tmp_path / top, "a", "b")
+    raw = read_class_folders(tmp_path)
+    assert set(raw.labels) == {"a", "b"}
+    assert len(raw.supplied) == 2
+    assert len(raw.supplied["train"]) == 2
+    assert f"{train!r} as train" in raw.notes[0]
+
+
+def test_longer_names_are_classes_where_other_classes_lie_below(tmp_path):
+    fill(tmp_path, "freight_train/front", "test_tube/full")
+    assert set(read_class_folders(tmp_path).labels) == {"freight_train", "test_tube"}
+
+
+def test_splits_inside_of_the_classes_are_splits(tmp_path):
+    fill(tmp_path, "cats/train", "cats/Test", "dogs/train", "dogs/Test", count=2)
+    raw = read_class_folders(tmp_path)
+    assert set(raw.labels) == {"cats", "dogs"}
+    rows = {name: raw.labels[rows].tolist() for name, rows in raw.supplied.items()}
+    assert rows == {"train": ["cats"] * 2 + ["dogs"] * 2, "test": ["cats"] * 2 + ["dogs"] * 2}
+    assert raw.notes == (
+        "Folders inside of the class folders taken as splits: 'Test' as test, 'train' as train.",
+    )
+
+
+@pytest.mark.parametrize("tops", [("fold1", "fold2"), ("entrenamiento", "prueba"), ("A", "B", "C")])
+def test_the_same_folders_below_all_are_refused_since_either_may_be_the_classes(tmp_path, tops):
+    for top in tops:
+        fill(tmp_path / top, "cat", "dog")
+    message = refusal(tmp_path)
+    assert message.startswith("It must be clear which folders are the classes.")
+    assert "each with the folders 'cat', 'dog'" in message
+    for top in tops:
+        assert repr(top) in message
+
+
+@pytest.mark.parametrize("labels", ["labels.csv", "annotations.json"])
+def test_images_that_lie_together_beside_their_labels_are_told_so(tmp_path, labels):
+    fill(tmp_path, "images", count=3)
+    (tmp_path / labels).write_text("file,label")
+    message = refusal(tmp_path)
+    assert f"all images in {str(tmp_path / 'images')!r}, and labels in {labels!r}" in message
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    fill(tmp_path, "a", "b")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    raw = read_class_folders(tmp_path)
+    assert len(raw.x) == 2
+    assert "'a/pipe.png'" in raw.notes[0]
+
+
+def test_photographs_need_a_size(tmp_path):
+    for name in "ab":
+        save(tmp_path / name / "1.png", solid("L", 1, (1600, 1200)))
+    assert "1200x1600" in refusal(tmp_path)
+    assert read_class_folders(tmp_path, size=(12, 16)).x.shape == (2, 12, 16, 1)
 
 
 def test_links_are_followed_once(tmp_path):

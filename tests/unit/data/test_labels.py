@@ -192,3 +192,29 @@ def test_what_cannot_be_class_labels_is_refused_in_one_line(labels, received):
     with pytest.raises(InvalidInputError, match=received) as caught:
         encode_labels(labels)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "odd"),
+    [
+        ([0, 1, -100], "'-100'"),
+        ([0, 1, 255], "'255'"),
+        (np.uint16([0, 1, 65535]), "'65535'"),
+        (np.array([0, 1, -1]).astype("uint32"), "'4294967295'"),
+        ([-9, 1, 2, -1], "'-9'"),
+    ],
+)
+def test_numbers_that_often_mark_unlabelled_rows_are_asked_about(labels, odd):
+    notes = encode_labels(np.repeat(np.asarray(labels), 4)).notes
+    (asked,) = [note for note in notes if "unusual numbers" in note]
+    assert odd in asked
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2], [-2, -1, 0], range(256), [1, 200, 255], [254, 255], [-5, -3]]
+)
+def test_usual_numbers_are_not_asked_about(labels):
+    notes = encode_labels(np.repeat(np.asarray(labels), 4)).notes
+    assert not any("unusual" in note and "'-1'" in note for note in notes)
+    if min(labels) >= 0 or max(labels) < 0:
+        assert not any("unusual" in note for note in notes)

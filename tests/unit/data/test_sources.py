@@ -363,3 +363,22 @@ def test_whatever_arrays_are_given_the_invariants_hold_or_one_line_says_why(seed
         assert len(codes) > 0
         assert unit.dtype == np.float32
         assert ((unit >= 0) & (unit <= 1)).all()
+
+
+@pytest.mark.parametrize("image_size", [8.0, "8", (8.0, 8), (8,), None.__class__, (8, 8, 1)])
+def test_sizes_that_are_none_are_refused_in_one_line(image_size):
+    with pytest.raises(InvalidInputError, match="`image_size` must be one or two whole numbers"):
+        load_data("digits", image_size=image_size)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "a", True])
+def test_seeds_that_are_none_are_refused(seed):
+    with pytest.raises(InvalidInputError, match="`seed` must be a whole number"):
+        load_data("digits", seed=seed)
+
+
+def test_samples_as_large_as_photographs_need_a_size():
+    x = np.random.default_rng(0).integers(0, 256, (8, 1100, 4), np.uint8)
+    with pytest.raises(InvalidInputError, match="1100x4"):
+        load_data((x, np.arange(8) % 2))
+    assert load_data((x, np.arange(8) % 2), image_size=8).spec.height == 8
