@@ -17,6 +17,24 @@ from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.options import hints
 
+# What yaml raises on text that is too deep, or on a number of thousands of digits.
+_UNREADABLE = (yaml.YAMLError, RecursionError, ValueError)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = set()
+        for key, _ in node.value:
+            if key.value in found:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice", key.start_mark
+                )
+            if isinstance(key.value, str):
+                found.add(key.value)
+        return super().construct_mapping(node, deep)
+
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """Reads ``key=value`` words of a command line, the values in YAML's notation.
@@ -33,8 +51,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 f"`--set` takes key=value. Received: {setting!r}. Write for example gan.steps=500."
             )
         try:
-            values[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            values[name.strip()] = yaml.load(text, _UniqueKeys)
+        except _UNREADABLE:
             raise InvalidInputError(
                 f"The value of `--set {name}` cannot be read. Received: {text!r}. "
                 "Write a number, a word, or a list such as [a, b]."
@@ -109,10 +127,10 @@ def load_config(path: str | Path) -> RunConfig:
             f"The configuration cannot be read. Received: {str(path)!r}. Name a YAML file."
         ) from None
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        values = yaml.load(text, _UniqueKeys)
+    except _UNREADABLE as error:
         where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
+        line = f" (line {where.line + 1}: {getattr(error, 'problem', None)})" if where else ""
         raise InvalidInputError(
             f"The configuration is not valid YAML{line}. Received: {str(path)!r}. Mend the file."
         ) from None

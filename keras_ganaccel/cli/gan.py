@@ -57,13 +57,12 @@ def train(
         "seed": seed,
         **parse_settings(settings or []),
     }
-    if init_from is not None:
-        for name in ("generator.keras", "discriminator.keras"):
-            check_model_file(Path(init_from) / "artifacts" / name)
     if out is not None and resume is None:
         check_out_folder(out)
     config = with_values(preset(preset_name), values)
-    from keras_ganaccel.journey.accelerate import accelerate
+    from keras_ganaccel.journey.accelerate import accelerate, check_first_networks
+
+    check_first_networks(config.gan)
     from keras_ganaccel.journey.progress import make_progress
     from keras_ganaccel.rundir import RunFolder
 

@@ -146,9 +146,13 @@ def _check_publish(name: str | None) -> None:
 
 
 def _show_plan(config: RunConfig, json_output: bool) -> None:
-    from keras_ganaccel.journey.accelerate import fitted_to, load_for_run
+    from keras_ganaccel.journey.accelerate import check_first_networks, fitted_to, load_for_run
 
     data = load_for_run(config)
+    check_first_networks(config.gan)
+    from keras_ganaccel.journey.names import check_names
+
+    check_names(config)
     plan = {
         "data": {
             "name": data.name,

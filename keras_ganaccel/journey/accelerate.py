@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ganaccel.config import ReuseConfig, RunConfig, preset, with_values
+from keras_ganaccel.config import GanConfig, ReuseConfig, RunConfig, preset, with_values
 from keras_ganaccel.data.sources import LabelledData, load_configured
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
@@ -18,7 +18,7 @@ from keras_ganaccel.integrity import Loss
 from keras_ganaccel.journey.budget import fitted
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
-from keras_ganaccel.journey.user_model import load_model
+from keras_ganaccel.journey.user_model import check_model_file, load_model
 from keras_ganaccel.paths import MEMORY
 from keras_ganaccel.rundir import RunFolder, check_out_folder, save_splits
 
@@ -187,7 +187,7 @@ def _split_rows(data: LabelledData) -> dict[str, np.ndarray]:
 def _check_apart(source: str, out: str | os.PathLike[str]) -> None:
     """Refuses to write into the data folder: what is written would be taken for data later."""
     folder, place = os.path.realpath(os.path.expanduser(source)), os.path.realpath(out)
-    if os.path.isdir(folder) and Path(place).is_relative_to(folder):
+    if source and os.path.isdir(folder) and Path(place).is_relative_to(folder):
         raise InvalidInputError(
             f"The out folder must not lie in the data folder. Received: {os.fspath(out)!r} in "
             f"{source!r}. Choose another by --out: a run in there would be read as a class."
@@ -260,6 +260,7 @@ def _start(
     if network is not None:
         check_model_fits(network, data.spec)
     _check_reuse(config.reuse, data.spec)
+    check_first_networks(config.gan)
     if config.reuse.generator is not None and "discriminator" in config.pool.filters:
         raise InvalidInputError(
             "The filter 'discriminator' needs the discriminator of the same training. "
@@ -281,6 +282,17 @@ def _with_assumptions(
         from_logits=config.model.from_logits,
     )
     return with_values(config, {"model.input_range": found.input_range}), found.sentence
+
+
+def check_first_networks(gan: GanConfig) -> None:
+    """Refuses a run without networks that training is to start from, before anything is trained.
+
+    Raises:
+        InvalidInputError: There are none, or they cannot be loaded.
+    """
+    if gan.enabled and gan.init_from is not None:
+        for name in ("generator.keras", "discriminator.keras"):
+            check_model_file(Path(gan.init_from) / "artifacts" / name)
 
 
 def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:

@@ -175,6 +175,18 @@ def test_a_missing_file_and_a_broken_one(tmp_path):
     (tmp_path / "broken.yaml").write_text("gan: [1")
     with pytest.raises(InvalidInputError, match="not valid YAML"):
         load_config(tmp_path / "broken.yaml")
+    for text in (
+        "[" * 5000,
+        "seed: " + "9" * 5000,
+        "seed: 1\nseed: 2",
+        "gan: {steps: 1, steps: 2}",
+    ):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(InvalidInputError, match="not valid YAML") as caught:
+            load_config(tmp_path / "broken.yaml")
+        assert "\n" not in str(caught.value)
+        with pytest.raises(InvalidInputError, match="cannot be read"):
+            parse_settings([f"gan={text}" if "[" in text else f"gan={{{text}, {text}}}"])
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InvalidInputError, match="must be a mapping"):
         load_config(tmp_path / "list.yaml")

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from keras_ganaccel.cli.main import _run
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.journey.accelerate import accelerate
 
 pytestmark = pytest.mark.train
 
@@ -276,3 +278,32 @@ def test_without_tensorflow_and_without_noise(here):
     assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
     assert len(io.StringIO(done.stderr).readlines()) == 1
     assert "finite" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("student.optimizer=adamm", "Keras optimizer"),
+        ("student.architecture=seperable", "Did you mean 'separable'?"),
+        ("teacher.members=[]", "must not be empty"),
+        ("gan.init_from=nowhere", "nowhere/artifacts/generator.keras"),
+    ],
+)
+def test_a_dry_run_looks_at_names_and_networks_too(refused, setting, words):
+    assert words in refused("run", "--data", save("data.npz"), "--set", setting)
+
+
+def test_no_data_at_all_are_called_no_data(refused):
+    assert "There is no such file, folder or data set. Received: ''." in refused(
+        "run", "--data", ""
+    )
+    with pytest.raises(InvalidInputError, match="no such file, folder or data set"):
+        accelerate(data="")
+
+
+@pytest.mark.parametrize(
+    "command", ["gan --out o", "evidence --protocol P2 --out o", "compression"]
+)
+def test_benchmarks_check_their_data_first(refused, command):
+    assert "Did you mean 'digits'?" in refused("bench", *command.split(), "--data", "digit")
+    assert "LO,HI" in refused("bench", *command.split(), "--value-range", "1,0")
