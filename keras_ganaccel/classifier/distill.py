@@ -8,15 +8,20 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from keras_ganaccel.classifier.arguments import (
+    beside_accuracy,
+    check_metrics,
+    check_models,
+    check_options,
+    unfit_metrics,
+)
 from keras_ganaccel.classifier.augment import augment, check_policies
 from keras_ganaccel.classifier.features import FeatureMatcher
 from keras_ganaccel.classifier.members import teacher_function
-from keras_ganaccel.classifier.outputs import logits_of, num_classes, output_kind
+from keras_ganaccel.classifier.outputs import input_shape, logits_of, num_classes, output_kind
 from keras_ganaccel.classifier.targets import as_given, check_labels, one_hot_targets
 from keras_ganaccel.distribution import Trainer, batch_layout, global_batch_mean, require
-from keras_ganaccel.errors import InvalidInputError, nearest
-
-LOSSES = ("hinton", "logits")
+from keras_ganaccel.errors import InvalidInputError
 
 
 def label_loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -140,7 +145,8 @@ class Distiller(Trainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        _check_options(temperature, alpha, loss, label_smoothing)
+        check_models(student, teacher)
+        check_options(temperature, alpha, loss, label_smoothing)
         self.student = student
         # Only a Keras teacher is saved with the distiller; `trainable_variables` leaves it out.
         self.teacher = teacher
@@ -226,15 +232,23 @@ class Distiller(Trainer):
             )
         super().compile(
             optimizer=optimizer,
-            metrics=_beside_accuracy(metrics),
-            weighted_metrics=_beside_accuracy(weighted_metrics),
+            metrics=beside_accuracy(metrics),
+            weighted_metrics=beside_accuracy(weighted_metrics),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile is True,
             auto_scale_loss=auto_scale_loss,
         )
-        self._has_user_metrics = any(map(_beside_accuracy, (metrics, weighted_metrics)))
-        self._seen_data = False
+        self._has_user_metrics = any(map(beside_accuracy, (metrics, weighted_metrics)))
+
+    @property
+    def sample_shape(self) -> tuple[int | None, ...] | None:
+        """The student's."""
+        return input_shape(self.student)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Exports the student; see `keras.Model.export`."""
+        self.student.export(filepath, *args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the distiller that was saved."""
@@ -247,15 +261,21 @@ class Distiller(Trainer):
             return
         _, y, weight = keras.utils.unpack_x_y_sample_weight(spec)
         y = y["label"] if isinstance(y, Mapping) else y
-        shape = [1, *(y.shape[1:] if y.shape.rank else ())]
+        count = self.num_classes + 1  # which cannot be taken for the columns of one-hot rows
+        shape = [count, *(y.shape[1:] if y.shape.rank else ())]
         shape = [self.num_classes if size is None else size for size in shape]
         units = 1 if self._kind.startswith("binary") else self.num_classes
-        self.compute_metrics(
-            None,
-            tf.zeros(shape, y.dtype),
-            tf.fill((1, units), 1.0 / self.num_classes),
-            None if weight is None else tf.ones((1,)),
-        )
+        try:
+            self.compute_metrics(
+                None,
+                tf.zeros(shape, y.dtype),
+                tf.fill((count, units), 1.0 / self.num_classes),
+                None if weight is None else tf.ones((count,)),
+            )
+        except Exception as error:  # whatever metrics of Keras and of others raise
+            raise unfit_metrics(error, shape, units) from error
+        found = self._compile_metrics
+        check_metrics([] if found is None else found.metrics, shape, units)
         self.reset_metrics()
 
     def check_data(self, given: Mapping[str, Any]) -> None:
@@ -410,40 +430,20 @@ def _unpacked(data: Any) -> tuple[tf.Tensor, Any, tf.Tensor | None]:
             "A distiller needs labels. Received: samples alone. Give -1 where there is none."
         )
     x = tf.cast(x, tf.float32)
-    require(
+    x = require(
+        x,
         tf.math.is_finite(tf.reduce_sum(x)),
         "Samples must be finite numbers. Received: NaN or infinity in a batch. Leave them out.",
     )
-    return x, y, None if weight is None else tf.reshape(weight, (-1,))
-
-
-def _beside_accuracy(metrics: Any) -> Any:
-    """The metrics without the one that a distiller always has, right for every kind of output."""
-    if isinstance(metrics, (list, tuple)):
-        return [each for each in metrics if not _is_accuracy(each)] or None
-    return None if _is_accuracy(metrics) else metrics
-
-
-def _is_accuracy(metric: Any) -> bool:
-    return isinstance(metric, str) and metric.lower() == "accuracy"
+    if weight is None:
+        return x, y, None
+    weight = require(
+        weight,
+        tf.reduce_all(tf.math.is_finite(tf.cast(weight, tf.float32))),
+        "Sample weights must be finite. Received: NaN or infinity in a batch. Give 0 for none.",
+    )
+    return x, y, tf.reshape(weight, (-1,))
 
 
 def _weighted(per_sample: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
     return per_sample if weight is None else per_sample * tf.cast(weight, per_sample.dtype)
-
-
-def _check_options(temperature: float, alpha: float, loss: str, label_smoothing: float) -> None:
-    if not temperature > 0:
-        raise InvalidInputError(
-            f"`temperature` must be above 0. Received: {temperature}. 1 leaves outputs as they are."
-        )
-    if not 0 <= alpha <= 1:
-        raise InvalidInputError(
-            f"`alpha` must be in [0, 1]. Received: {alpha}. Pass 0 to learn from the teacher only."
-        )
-    if not 0 <= label_smoothing < 1:
-        raise InvalidInputError(
-            f"`label_smoothing` must be in [0, 1). Received: {label_smoothing}. Pass 0 for none."
-        )
-    if loss not in LOSSES:
-        raise InvalidInputError(f"Unknown `loss`. Received: {loss!r}. {nearest(loss, LOSSES)}")

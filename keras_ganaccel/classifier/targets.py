@@ -227,14 +227,14 @@ def _from_numbers(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     inside = (whole >= -1) & (whole < num_classes)
     if numbers.dtype.is_floating:
         inside &= tf.equal(tf.cast(whole, numbers.dtype), numbers)
-    require(tf.reduce_all(inside), _out_of_range(num_classes, "others in a batch"))
+    whole = require(whole, tf.reduce_all(inside), _out_of_range(num_classes, "others in a batch"))
     return tf.one_hot(whole, num_classes)
 
 
 def _from_rows(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     rows = tf.cast(labels, tf.float32)
     right = tf.reduce_all(rows >= 0) & tf.reduce_all(tf.reduce_sum(rows, -1) <= 1 + SLACK)
-    require(right, _no_distribution("others in a batch"))
+    rows = require(rows, right, _no_distribution("others in a batch"))
     return tf.ensure_shape(rows, (None, num_classes))
 
 

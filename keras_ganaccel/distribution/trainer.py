@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.distribution.checks import refusals
+from keras_ganaccel.distribution.checks import check_arguments, check_batch, refusals
 from keras_ganaccel.distribution.private_names import check_private_names
 from keras_ganaccel.pipelines import without_autotuner
 
@@ -30,15 +30,22 @@ class Trainer(keras.Model):
     Attributes:
         directions: ``"max"`` or ``"min"`` for what is logged and no metric of `compile`: what
             callbacks with ``mode="auto"`` look for.
+        needs_channels: Whether samples must have the axis of a single channel.
     """
 
     directions: ClassVar[Mapping[str, str]] = {}
-    _seen_data = False
+    needs_channels: ClassVar[bool] = False
+
+    @property
+    def sample_shape(self) -> tuple[int | None, ...] | None:
+        """What one sample is shaped like; None if it may have any shape."""
+        return None
 
     @functools.wraps(keras.Model.fit, assigned=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains; see `keras.Model.fit`."""
         given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        check_arguments(given)
         self.check_data(given)
         self.direct(given.get("callbacks"))
         return super().fit(*args, **kwargs)
@@ -70,7 +77,7 @@ class Trainer(keras.Model):
                 callback.mode = self.directions[name]
 
     def on_first_batch(self, spec: Any) -> None:
-        """Called once, before the first step, for what depends on the form of the data.
+        """Called before the first step of training and of testing, to look at the data's form.
 
         Args:
             spec: A `tf.TypeSpec` for each part of (one replica's share of) a batch.
@@ -158,13 +165,21 @@ class Trainer(keras.Model):
             on_data = tf.function(on_data, reduce_retracing=True, autograph=False)
             on_iterator = tf.function(on_iterator, reduce_retracing=True, autograph=False)
 
+        seen = False
+
+        def look_at(spec: Any) -> None:
+            nonlocal seen
+            if not seen:
+                self._look_at(spec)
+            seen = True
+
         def function(iterator: Any, steps: int | None = None) -> dict[str, Any]:
             if not isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
                 data = next(iter(iterator))
-                self._look_at(tf.nest.map_structure(_spec_of, data))
+                look_at(tf.nest.map_structure(_spec_of, data))
                 with refusals():
                     return on_data(data)
-            self._look_at(iterator.element_spec)
+            look_at(iterator.element_spec)
             limit = self.steps_per_execution if steps is None else steps
             with refusals():
                 count, logs = on_iterator(iterator, tf.constant(limit, tf.int32))
@@ -175,14 +190,14 @@ class Trainer(keras.Model):
         return function
 
     def _look_at(self, spec: Any) -> None:
-        if not self._seen_data:
-            # A distributed dataset has a specification per replica; one is as good as another.
-            one = tf.nest.map_structure(
-                lambda part: tf.nest.flatten(part, expand_composites=True)[0], spec
-            )
-            with self.distribute_strategy.scope():
-                self.on_first_batch(one)
-            self._seen_data = True
+        # A distributed dataset has a specification per replica; one is as good as another.
+        one = tf.nest.map_structure(
+            lambda part: tf.nest.flatten(part, expand_composites=True)[0], spec
+        )
+        samples = one[0] if isinstance(one, (tuple, list)) else one
+        check_batch(samples, self.sample_shape, channels=self.needs_channels)
+        with self.distribute_strategy.scope():
+            self.on_first_batch(one)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Builds nothing: all is built beforehand, and Keras' own way fails on replicas.

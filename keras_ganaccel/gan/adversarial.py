@@ -74,7 +74,7 @@ class AdversarialTrainer(Trainer):
             data: ``(images, labels)``, optionally with the samples' integer positions.
         """
         batch = minibatch.unpack(data, self.samples_seen, num_classes=self.options.num_classes)
-        self._check_first(batch)
+        batch = self._checked_first(batch)
         *parts, last = minibatch.deal(batch, self.options.discriminator_steps)
         for part in parts:
             draws = self._draw("discriminator", part)
@@ -138,10 +138,11 @@ class AdversarialTrainer(Trainer):
             _, values = weighted_penalties(self.options, logits, batch, draws, fake)
             self._report(**values)
 
-    def _check_first(self, batch: Batch) -> None:
+    def _checked_first(self, batch: Batch) -> Batch:
         """Refuses a first batch without any value below 0: it was left in [0, 1]."""
         signed = tf.reduce_any(batch.images < 0) | tf.reduce_all(batch.images == 0)
-        require((tf.convert_to_tensor(self.step) > 0) | signed, UNSIGNED)
+        begun = tf.convert_to_tensor(self.step) > 0
+        return batch._replace(images=require(batch.images, begun | signed, UNSIGNED))
 
     def _draw(self, purpose: str, batch: Batch) -> Draws:
         return minibatch.draw(

@@ -86,6 +86,7 @@ class ConditionalGAN(AdversarialTrainer):
     directions: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("kid", "kid_stderr", "generator_loss", "discriminator_loss"), "min"
     )
+    needs_channels = True
 
     def __init__(
         self,
@@ -242,6 +243,11 @@ class ConditionalGAN(AdversarialTrainer):
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.optimizer = BothOptimizers(self.generator_optimizer, self.discriminator_optimizer)
+
+    @property
+    def sample_shape(self) -> tuple[int | None, ...]:
+        """What one sample is shaped like."""
+        return tuple(self.generator.output_shape[1:])
 
     def check_data(self, given: Mapping[str, Any]) -> None:
         """Refuses arrays of samples that are not in [-1, 1], or of labels that are none.

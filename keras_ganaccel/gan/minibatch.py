@@ -80,7 +80,8 @@ def unpack(
     images = tf.cast(images, tf.float32)
     count = tf.shape(images, tf.int64)[0]
     if num_classes is not None:
-        require(
+        images = require(
+            images,
             tf.reduce_all(tf.abs(images) <= 1 + RANGE_SLACK),
             "A GAN takes samples in [-1, 1]. Received: values outside, or that are no numbers. Map "
             "[0, 255] by x / 127.5 - 1 and [0, 1] by 2 * x - 1.",
@@ -106,7 +107,9 @@ def unpack(
 def _class_numbers(labels: Any, num_classes: int) -> tf.Tensor:
     rows = one_hot_targets(labels, num_classes)
     hard = tf.reduce_all((rows == 0) | (rows == 1))
-    require(hard, "A sample must have one class. Received: soft labels. Pass class numbers.")
+    rows = require(
+        rows, hard, "A sample must have one class. Received: soft labels. Pass class numbers."
+    )
     labelled = tf.reduce_any(rows > 0, axis=-1)
     return tf.where(labelled, tf.argmax(rows, axis=-1, output_type=tf.int32), -1)
 

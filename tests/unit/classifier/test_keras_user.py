@@ -126,6 +126,93 @@ def test_callbacks_find_out_which_way_is_better(data, callback, tmp_path):
     assert bool(better) == ("loss" not in made.monitor)
 
 
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+@pytest.mark.parametrize(
+    ("metric", "one_hot"),
+    [
+        ("categorical_accuracy", False),
+        (keras.metrics.TopKCategoricalAccuracy(2), False),
+        (keras.metrics.F1Score(), False),
+        ("precision", False),
+        ("mse", False),
+        ("sparse_categorical_accuracy", True),
+        ("no such metric", False),
+    ],
+)
+def test_a_metric_for_other_labels_is_refused_in_one_line(
+    data, metric, one_hot, steps_per_execution
+):
+    x, y = data
+    distiller = _distiller(metrics=[metric], steps_per_execution=steps_per_execution)
+    with pytest.raises(
+        InvalidInputError, match=r"^The metrics of compile\(\) do not fit"
+    ) as refused:
+        distiller.fit(x, np.eye(CLASSES)[y] if one_hot else y, verbose=0)
+    assert "\n" not in str(refused.value)
+    assert int(distiller.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda x, y: {"x": x, "y": y[:5]}, "x of 48, y of 5"),
+        (lambda x, y: {"x": x, "y": y.tolist()}, r"numpy.asarray\(y\)"),
+        (lambda x, y: {"x": x.tolist(), "y": y}, r"numpy.asarray\(x\)"),
+        (lambda x, y: {"x": x, "y": y, "sample_weight": np.ones(3)}, "sample_weight of 3"),
+        (lambda x, y: {"x": x, "y": y, "sample_weight": np.full(48, np.nan)}, "finite numbers"),
+        (lambda x, y: {"x": x.reshape(48, 16), "y": y}, r", 16\) for a model of samples"),
+        (lambda x, y: {"x": np.zeros((48, 5, 4, 1)), "y": y}, r", 5, 4, 1\) for a model"),
+        (lambda x, y: {"x": _dataset(x, y)}, r"single samples of shape \(4, 4, 1\)"),
+        (lambda x, y: {"x": _dataset(x, y, np.full(48, np.nan)).batch(16)}, "must be finite"),
+        (lambda x, y: {"x": ((x[:8, :2], y[:8]) for _ in range(2))}, r"2, 4, 1\) for a model"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line_before_the_first_step(data, change, line):
+    distiller = _distiller()
+    weights = distiller.student.get_weights()
+    with pytest.raises(InvalidInputError, match=line) as refused:
+        distiller.fit(**change(*data), verbose=0)
+    assert "\n" not in str(refused.value)
+    for before, after in zip(weights, distiller.student.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_validation_is_looked_at_like_training(data):
+    x, y = data
+    with pytest.raises(InvalidInputError, match="single samples"):
+        _distiller().fit(x, y, validation_data=_dataset(x, y), verbose=0)
+    flat = _distiller().fit(x[..., 0], y, validation_data=(x[..., 0], y), verbose=0).history
+    assert np.isfinite(flat["val_loss"][0])
+
+
+def _dataset(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays)
+
+
+@pytest.mark.parametrize("student", [None, lambda x: x, "student.keras", RandomForestClassifier()])
+def test_a_student_must_be_a_keras_model(student):
+    with pytest.raises(InvalidInputError, match="must be a Keras model"):
+        Distiller(student)
+
+
+def test_a_teacher_of_other_samples_and_options_that_are_no_numbers_are_refused():
+    other = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(CLASSES)]
+    )
+    with pytest.raises(InvalidInputError, match=r"\(28, 28, 1\) and \(4, 4, 1\)"):
+        Distiller(_student(), other)
+    for option in ("temperature", "alpha", "label_smoothing"):
+        with pytest.raises(InvalidInputError, match=f"`{option}` must be a number"):
+            Distiller(_student(), **{option: "1"})
+
+
+def test_an_exported_distiller_is_its_student(data, tmp_path):
+    distiller = _distiller()
+    distiller.export(str(tmp_path / "student"), verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "student"))
+    np.testing.assert_allclose(served.serve(data[0]), distiller.student(data[0]), atol=1e-6)
+
+
 def test_a_mode_that_was_given_is_kept(data):
     stopper = keras.callbacks.EarlyStopping("accuracy", mode="min")
     _distiller().fit(*data, verbose=0, callbacks=stopper)

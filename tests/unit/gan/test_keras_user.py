@@ -90,6 +90,24 @@ def test_a_dataset_of_another_range_is_refused(change):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ((X[..., 0], Y), r", 2, 2\) for a model of samples \(2, 2, 1\)"),
+        ((np.tile(X, (1, 2, 1, 1)), Y), r", 4, 2, 1\) for a model"),
+        ((tf.data.Dataset.from_tensor_slices((X, Y)),), "Call .batch"),
+        ((tf.data.Dataset.from_tensor_slices(X),), "Call .batch"),
+        ((X, Y[:5]), "x of 12, y of 5"),
+    ],
+)
+def test_samples_of_another_shape_are_refused_before_the_first_step(data, line):
+    gan = _compiled()
+    with pytest.raises(InvalidInputError, match=line) as refused:
+        gan.fit(*data, verbose=0)
+    assert "\n" not in str(refused.value)
+    assert int(gan.step) == 0
+
+
 def test_a_schedule_moves_both_learning_rates(tmp_path):
     gan = _compiled()
     history = gan.fit(
