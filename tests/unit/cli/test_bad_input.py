@@ -1,5 +1,6 @@
 """Bad input ends in exactly one line, exit code 2, nothing left behind, and no TensorFlow."""
 
+import importlib
 import io
 import json
 import os
@@ -289,7 +290,10 @@ def test_without_tensorflow_and_without_noise(here):
         ("gan.init_from=nowhere", "nowhere/artifacts/generator.keras"),
     ],
 )
-def test_a_dry_run_looks_at_names_and_networks_too(refused, setting, words):
+def test_a_dry_run_looks_at_names_and_networks_too(refused, setting, words, capfd):
+    # `main`, which is passed by here, keeps TensorFlow's start-up from the terminal.
+    importlib.import_module("keras_ganaccel.journey.names")
+    capfd.readouterr()
     assert words in refused("run", "--data", save("data.npz"), "--set", setting)
 
 
