@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.promises import has_many_further_weights
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import kind_of_values, probabilities
 
@@ -167,6 +168,7 @@ class Artifact:
                 f"{self.output.name!r} and {', '.join(map(repr, self.further_outputs[:8]))}. "
                 "Export the one that tells the classes."
             )
+        check_width(self.path.name, self.metadata, outputs.shape[-1])
         # Every class of a quantized softmax may be half a step off.
         steps = max(self.output.scales, default=0.0) * (1 + outputs.shape[-1] / 2)
         return kind_of_values(
@@ -265,7 +267,7 @@ def open_artifact(
 def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | None) -> Artifact:
     facts = inspect_tflite(path, allowed_operators=allowed_operators)
     with native_stderr_to_log():
-        runner = TFLiteRunner(facts.content, path.name, threads, facts.activation_bytes)
+        runner = TFLiteRunner(facts.content, path.name, threads, apart=facts.loops)
     output = facts.outputs[0]
     metadata = facts.metadata or ArtifactMetadata(
         output=_kind_of_output(output.shape, facts.output_operator)
@@ -283,8 +285,24 @@ def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | No
         inputs=facts.inputs,
         output=output,
         further_outputs=tuple(further.name for further in facts.outputs[1:]),
+        notes=tuple(_peculiarities(facts)),
         file_facts=facts,
     )
+
+
+def _peculiarities(facts: FileFacts) -> Iterator[str]:
+    """Tells what the figures of a file do not show."""
+    if facts.keeps_state:
+        yield (
+            f"{facts.path.name} keeps something between calls; it was reset before each sample, "
+            "as the device must"
+        )
+    if has_many_further_weights(facts):
+        elements = sum(kernel.elements for kernel in facts.kernels)
+        yield (
+            f"{facts.further_weights} weights of {facts.path.name} are in no kernel, beside "
+            f"{elements} that are: zeros and multiplications count in kernels alone"
+        )
 
 
 def _kind_of_output(shape: tuple[int, ...], operator: str = "") -> str:

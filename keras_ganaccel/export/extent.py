@@ -11,6 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 _TABLE_BYTES = 8
 # What is found behind the last known part may be an operator's options and padding.
 _SLACK = 1024
+# Each becomes an object of Python's, and is looked at several times.
+_MOST_TABLES = 100_000
 _ZIP = b"PK\x03\x04"
 
 
@@ -20,12 +22,19 @@ class _Extent:
     def __init__(self, content: bytes) -> None:
         self._most = 2 * len(content) + 4096
         self._spent = 0
+        self._tables = 0
         self.reach = 0
 
     def spend(self, size: int) -> None:
         self._spent += size
         if self._spent > self._most:
             raise ValueError("its tables overlap")
+
+    def table(self) -> None:
+        """Counts a table."""
+        self._tables += 1
+        if self._tables > _MOST_TABLES:
+            raise ValueError(f"more than {_MOST_TABLES} tables")
 
     def vector(self, table: Any, slot: int, size: int = _TABLE_BYTES) -> int:
         """Counts a vector or string of a table, and returns its length."""
@@ -47,6 +56,7 @@ def _tables(
     if not counted:
         extent.vector(owner, slot)
     for index in range(length):
+        extent.table()
         yield get(index)
 
 
@@ -58,6 +68,8 @@ def check_extent(content: bytes) -> None:
     """
     extent = _Extent(content)
     model = schema.Model.GetRootAs(content, 0)
+    if model.ExternalBuffersLength() or model.ExternalBufferGroupsLength():
+        raise ValueError("weights in other files")
     extent.vector(model, 12)
     extent.vector(model, 10, 1)
     extent.vector(model, 14, 4)
@@ -94,8 +106,10 @@ def _walk_subgraph(extent: _Extent, subgraph: Any) -> None:
         if sparsity is not None:
             for slot in (4, 6):
                 extent.vector(sparsity, slot, 4)
-            extent.vector(sparsity, 8, _TABLE_BYTES)
-        extent.vector(tensor, 22, _TABLE_BYTES)
+            for _ in _tables(extent, sparsity, 8, sparsity.DimMetadata):
+                pass
+        for _ in _tables(extent, tensor, 22, tensor.VariantTensors):
+            pass
     for operator in _tables(extent, subgraph, 10, subgraph.Operators):
         for slot, size in ((6, 4), (8, 4), (14, 1), (18, 1), (20, 4)):
             extent.vector(operator, slot, size)

@@ -116,6 +116,8 @@ def _resolve_external_buffers(model: Any, content: bytes) -> None:
     for buffer in model.buffers or []:
         offset, size = int(buffer.offset), int(buffer.size)
         if offset > 1:
+            if buffer.data is not None and len(buffer.data):
+                raise ValueError("a buffer has data in two places")
             if offset + size > len(content):
                 raise ValueError("a buffer lies outside of the file")
             buffer.data = np.frombuffer(content, np.uint8, size, offset)

@@ -13,12 +13,12 @@ from typing import Any
 
 from keras_ganaccel.errors import GanAccelError, InvalidInputError
 from keras_ganaccel.export import flatbuffer
+from keras_ganaccel.export.kernel_search import find_kernels, further_weights, parameter_count
 from keras_ganaccel.export.kernels import (
     KernelFacts,
     kernel_facts,
     most_distinct_of,
     multiply_accumulates,
-    parameter_count,
     sparsity_of,
 )
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
@@ -41,6 +41,8 @@ _STATEFUL = frozenset({
     "HASHTABLE_LOOKUP", "HASHTABLE_SIZE", "MULTINOMIAL", "RANDOM_STANDARD_NORMAL",
     "RANDOM_UNIFORM", "READ_VARIABLE", "VAR_HANDLE",
 })  # fmt: skip
+
+_LOOPS = frozenset({"STABLEHLO_WHILE", "WHILE"})
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ class FileFacts:
         parameters: The number of weights, biases included.
         macs: Multiply-accumulates of one call; None where they cannot be counted: in loops and
             branches, or where the interpreter does not run the file.
-        activation_bytes: What the tensors of one call take together; 0 if that is not known.
+        further_weights: The elements of constant matrices that are no kernel, such as positions
+            that are added, or factors: zeros and distinct values are not counted in them.
+        keeps_state: Whether it keeps something from one call to the next, as streaming cells do;
+            it must be reset before each.
         format: By its tensors, see `file_format`.
         output_operator: The operator that computes the first output, before any DEQUANTIZE.
         metadata: What the exporter embedded, or None.
@@ -122,7 +127,8 @@ class FileFacts:
     kernels: tuple[KernelFacts, ...]
     parameters: int
     macs: int | None
-    activation_bytes: int
+    further_weights: int
+    keeps_state: bool
     format: str
     output_operator: str
     metadata: ArtifactMetadata | None
@@ -131,6 +137,11 @@ class FileFacts:
     def digest(self) -> str:
         """The SHA-256 of its bytes, in hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def loops(self) -> bool:
+        """Whether how often it computes something depends on its input."""
+        return bool(_LOOPS & set(self.operators))
 
     @property
     def sparsity(self) -> float:
@@ -187,7 +198,7 @@ def inspect_tflite(
         return _facts(path, content, model, operators, custom, trial)
     except GanAccelError:
         raise
-    except (IndexError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Such as a kernel without the dimensions that its operator needs.
         raise flatbuffer.refusal(path.name, str(error)) from error
 
@@ -204,7 +215,8 @@ def _facts(
     embedded = flatbuffer.metadata_entry(model, ENTRY)
     if trial is not None:
         _check_types(main, trial)
-    kernels = kernel_facts(model)
+    places = find_kernels(model)
+    kernels = kernel_facts(model, places)
     metadata = ArtifactMetadata.from_json(embedded) if embedded is not None else None
     found = file_format(model, [kernel.dtype for kernel in kernels])
     _check_format(path.name, found, metadata)
@@ -220,9 +232,10 @@ def _facts(
         outputs=tuple(_tensor_facts(main.tensors[index]) for index in main.outputs),
         signatures=_signatures(model),
         kernels=kernels,
-        parameters=parameter_count(model),
+        parameters=parameter_count(model, places),
         macs=None if trial is None else multiply_accumulates(model, trial.shapes),
-        activation_bytes=0 if trial is None else trial.bytes,
+        further_weights=further_weights(model, places),
+        keeps_state=any(t.isVariable for graph in model.subgraphs for t in graph.tensors),
         format=found,
         output_operator=_output_operator(model),
         metadata=metadata,

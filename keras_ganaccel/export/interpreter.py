@@ -9,40 +9,45 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ganaccel.errors import InvalidInputError, VerificationError, reason_of
-
-_BATCH = 256
-# What the tensors of one batch may take together.
-_MOST_BATCH_BYTES = 2**29
+from keras_ganaccel.export.probe import run_apart
 
 
 class TFLiteRunner:
     """A loaded TFLite file that takes and gives float samples, whatever its own types.
+
+    It is called as a device calls it, on batches of the size that the file states: one that is fed
+    larger batches may see that, and answer otherwise than it will. What it keeps between calls is
+    reset before each.
 
     Args:
         content: The file's bytes. Let `inspect_tflite` look at them first: the interpreter trusts
             its input.
         name: What to call it in errors.
         threads: How many threads compute.
-        call_bytes: What the tensors of one call take together; fewer samples at once where that
-            is much.
+        apart: Whether to compute in a process of its own, of limited time: how long a file that
+            loops takes depends on its input.
 
     Raises:
         VerificationError: If the interpreter refuses the file.
     """
 
     def __init__(
-        self, content: bytes, name: str = "model", threads: int = 1, call_bytes: int = 0
+        self, content: bytes, name: str = "model", threads: int = 1, *, apart: bool = False
     ) -> None:
-        self._batch = max(1, min(_BATCH, _MOST_BATCH_BYTES // max(call_bytes, 1)))
         self._content = content
         self._name = name
+        self._apart = apart
         self.threads = threads
-        self._single = self._interpreter()
-        self._large: Any = None
-        self._grows: bool | None = None
+        try:
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise VerificationError(
+                f"The interpreter refuses {name}. Received: {reason_of(error)}. Export it again."
+            ) from error
 
     def run(self, *inputs: np.ndarray) -> np.ndarray:
-        """Computes the first output for samples in batches as large as the file allows.
+        """Computes the first output of samples.
 
         Args:
             *inputs: Per input an array ``(n, ...)``: float values, which are quantized as the file
@@ -53,72 +58,56 @@ class TFLiteRunner:
 
         Raises:
             InvalidInputError: If the arrays do not fit the file.
+            VerificationError: If it does not come to an end, or its output is not a row a sample.
         """
-        details = self._single.get_input_details()
+        details = self._interpreter.get_input_details()
         _check_inputs(inputs, details, self._name)
-        length = len(inputs[0])
-        if self._can_grow(inputs, min(length, self._batch)):
-            return self._run_large(inputs, length)
-        step = int(details[0]["shape"][0])
-        return np.concatenate(
-            [
-                _invoke(self._single, _padded(inputs, start, step))[: length - start]
-                for start in range(0, length, step)
-            ]
-        )
+        length, step = len(inputs[0]), _batch_of(details)
+        # The last batch is filled up by its last row.
+        rows = np.minimum(np.arange(-(-length // step) * step), length - 1)
+        fed = [
+            _as_tensor(detail, values)[rows] for detail, values in zip(details, inputs, strict=True)
+        ]
+        answer = run_apart(self._content, self._name, fed) if self._apart else self._answer(fed)
+        if len(answer) != len(rows):
+            raise VerificationError(
+                f"{self._name} must answer each sample by a row. Received: {len(answer)} rows for "
+                f"{len(rows)} samples. Export it again."
+            )
+        scale, zero_point = self._interpreter.get_output_details()[0]["quantization"]
+        values = dequantize(answer, scale, zero_point) if scale else answer.astype(np.float32)
+        return values[:length]
 
     def warm(self, *inputs: np.ndarray) -> None:
         """Fills the input tensors, so that `invoke` alone can be timed."""
-        _set_inputs(self._single, inputs)
+        details = self._interpreter.get_input_details()
+        self._place([_as_tensor(*pair) for pair in zip(details, inputs, strict=True)])
 
     def invoke(self) -> None:
         """Computes one call on what the input tensors hold."""
-        self._single.invoke()
+        self._interpreter.invoke()
 
-    def _interpreter(self) -> Any:
+    def _answer(self, fed: Sequence[np.ndarray]) -> np.ndarray:
+        step = _batch_of(self._interpreter.get_input_details())
+        output = self._interpreter.get_output_details()[0]["index"]
+        answers = []
         try:
-            interpreter = Interpreter(model_content=self._content, num_threads=self.threads)
-            interpreter.allocate_tensors()
+            for start in range(0, len(fed[0]), step):
+                self._interpreter.reset_all_variables()
+                self._place([values[start : start + step] for values in fed])
+                self._interpreter.invoke()
+                answers.append(self._interpreter.get_tensor(output))
+            return np.concatenate(answers)
         except (ValueError, RuntimeError) as error:
             raise VerificationError(
-                f"The interpreter refuses {self._name}. Received: {reason_of(error)}. "
+                f"{self._name} must run on every sample. Received: {reason_of(error)}. "
                 "Export it again."
             ) from error
-        return interpreter
 
-    def _can_grow(self, inputs: Sequence[np.ndarray], batch: int) -> bool:
-        """Whether the file computes the same in large batches; found out once, by trying."""
-        if self._grows is None and batch > 1:
-            self._large = self._interpreter()
-            try:
-                probe = [array[:2] for array in inputs]
-                together = self._resized(2, probe)
-                rows = [
-                    _invoke(self._single, [array[row : row + 1] for array in probe])
-                    for row in range(2)
-                ]
-                alone = np.concatenate(rows)
-                self._grows = alone.shape == together.shape and np.allclose(
-                    alone, together, rtol=1e-4, atol=1e-4
-                )
-            except (ValueError, RuntimeError):
-                self._grows = False
-        return bool(self._grows) and batch > 1
-
-    def _run_large(self, inputs: Sequence[np.ndarray], length: int) -> np.ndarray:
-        outputs = []
-        for start in range(0, length, self._batch):
-            chunk = [array[start : start + self._batch] for array in inputs]
-            outputs.append(self._resized(len(chunk[0]), chunk))
-        return np.concatenate(outputs)
-
-    def _resized(self, batch: int, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        for detail in self._large.get_input_details():
-            shape = [batch, *detail["shape"][1:]]
-            if list(detail["shape"]) != shape:
-                self._large.resize_tensor_input(detail["index"], shape)
-        self._large.allocate_tensors()
-        return _invoke(self._large, inputs)
+    def _place(self, fed: Sequence[np.ndarray]) -> None:
+        details = self._interpreter.get_input_details()
+        for detail, values in zip(details, fed, strict=True):
+            self._interpreter.set_tensor(detail["index"], values)
 
 
 def quantize(values: np.ndarray, dtype: Any, scale: float, zero_point: int) -> np.ndarray:
@@ -138,8 +127,19 @@ def dequantize(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
     return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
 
+def _batch_of(details: Any) -> int:
+    """The number of samples of one call."""
+    return int(details[0]["shape"][0])
+
+
 def _check_inputs(inputs: Sequence[np.ndarray], details: Any, name: str) -> None:
-    expected = [tuple(int(size) for size in detail["shape"][1:]) for detail in details]
+    shapes = [tuple(int(size) for size in detail["shape"]) for detail in details]
+    if not all(shapes) or len({shape[0] for shape in shapes}) > 1 or not shapes[0][0]:
+        raise InvalidInputError(
+            f"{name} must take batches of samples. Received: inputs of shape {shapes}. "
+            "Export it with a batch axis."
+        )
+    expected = [shape[1:] for shape in shapes]
     received = [array.shape[1:] for array in inputs]
     if received != expected or not len(inputs[0]):
         raise InvalidInputError(
@@ -148,30 +148,13 @@ def _check_inputs(inputs: Sequence[np.ndarray], details: Any, name: str) -> None
         )
 
 
-def _padded(inputs: Sequence[np.ndarray], start: int, size: int) -> list[np.ndarray]:
-    """Cuts a batch of exactly `size` rows, repeating the last one where they run out."""
-    rows = np.minimum(np.arange(start, start + size), len(inputs[0]) - 1)
-    return [array[rows] for array in inputs]
-
-
-def _invoke(interpreter: Any, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    _set_inputs(interpreter, inputs)
-    interpreter.invoke()
-    detail = interpreter.get_output_details()[0]
-    values = interpreter.get_tensor(detail["index"])
+def _as_tensor(detail: Any, values: np.ndarray) -> np.ndarray:
+    """Brings an input's values into the type of its tensor."""
+    dtype = detail["dtype"]
     scale, zero_point = detail["quantization"]
-    if scale:
-        return dequantize(values, scale, zero_point)
-    return values.astype(np.float32)
-
-
-def _set_inputs(interpreter: Any, inputs: Sequence[np.ndarray]) -> None:
-    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
-        dtype = detail["dtype"]
-        scale, zero_point = detail["quantization"]
-        if scale and values.dtype != dtype:
-            values = quantize(values, dtype, scale, zero_point)
-        elif np.issubdtype(dtype, np.integer):
-            limits = np.iinfo(dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
-        interpreter.set_tensor(detail["index"], np.ascontiguousarray(values, dtype=dtype))
+    if scale and values.dtype != dtype:
+        values = quantize(values, dtype, scale, zero_point)
+    elif np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return np.ascontiguousarray(values, dtype=dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.export.kernel_search import (
+    KERNEL_SLOT,
+    LOOK_UP_SLOT,
+    RECURRENT,
+    Place,
+    recurrent_kernels,
+)
 from keras_ganaccel.export.soundness import called_subgraphs
 from keras_ganaccel.export.tflite_schema import (
     NUMPY_DTYPES,
@@ -21,25 +28,6 @@ from keras_ganaccel.export.tflite_schema import (
     text,
 )
 
-KERNEL_SLOT = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "CONV_3D": 1,
-    "CONV_3D_TRANSPOSE": 1,
-    "BATCH_MATMUL": 1,
-}
-BIAS_SLOT = {
-    "CONV_2D": 2,
-    "DEPTHWISE_CONV_2D": 2,
-    "FULLY_CONNECTED": 2,
-    "TRANSPOSE_CONV": 3,
-    "CONV_3D": 2,
-    "CONV_3D_TRANSPOSE": 3,
-}
-# Where embeddings are.
-LOOK_UP_SLOT = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}
 # Where TFLite keeps the output channels; matrix products have none of their own.
 _CHANNEL_AXIS = {
     "CONV_2D": 0,
@@ -49,19 +37,7 @@ _CHANNEL_AXIS = {
     "CONV_3D": -1,
     "CONV_3D_TRANSPOSE": -2,
 }
-# Cells whose matrices each apply once per sample and time step.
-RECURRENT = frozenset({
-    "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN", "SVDF",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
-})  # fmt: skip
-# These may multiply two things that were computed, as attention does.
-_PRODUCTS = ("BATCH_MATMUL", "FULLY_CONNECTED")
-# What keeps a kernel's values, and so zeros and distinct ones.
-_REARRANGING = (
-    "CAST", "DENSIFY", "DEQUANTIZE", "EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE",
-)  # fmt: skip
 _TRANSPOSED = ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE")
-_INDEX_TYPES = ("int32", "int64", "bool", "string")
 
 
 @dataclass(frozen=True)
@@ -118,13 +94,17 @@ class KernelFacts:
         return self.operator == "DEPTHWISE_CONV_2D" or self.name.endswith("depthwise_kernel")
 
 
-def kernel_facts(model: Any) -> tuple[KernelFacts, ...]:
-    """Counts zeros and distinct values of every constant kernel, each tensor once."""
-    facts = {}
-    for key, operator_type, tensor in (*_kernels(model), *_looked_up(model)):
-        if key not in facts:
-            facts[key] = _facts_of(model, tensor, operator_type)
-    return tuple(facts.values())
+def kernel_facts(model: Any, kernels: Mapping[Place, str]) -> tuple[KernelFacts, ...]:
+    """Counts zeros and distinct values of every constant kernel, each tensor once.
+
+    Args:
+        model: The unpacked file.
+        kernels: Its kernels, as `find_kernels` returns them.
+    """
+    return tuple(
+        _facts_of(model, model.subgraphs[number].tensors[index], operator)
+        for (number, index), operator in kernels.items()
+    )
 
 
 def sparsity_of(kernels: Iterable[KernelFacts]) -> float:
@@ -137,24 +117,6 @@ def sparsity_of(kernels: Iterable[KernelFacts]) -> float:
 def most_distinct_of(kernels: Iterable[KernelFacts]) -> int:
     """Returns the most distinct values in any of some kernels (per channel where scales are)."""
     return max((kernel.distinct for kernel in kernels), default=0)
-
-
-def parameter_count(model: Any) -> int:
-    """Counts the elements of all weights: kernels, biases and other real-valued constants.
-
-    Shapes, axes, paddings and other index arguments are no parameters.
-    """
-    counted: dict[tuple[int, int], int] = {}
-    for number, subgraph in enumerate(model.subgraphs):
-        for operator in subgraph.operators or []:
-            bias = BIAS_SLOT.get(operator_name(model, operator))
-            for slot, index in enumerate(operator.inputs):
-                tensor = subgraph.tensors[index] if index >= 0 else None
-                if tensor is None or constant(model, tensor) is None:
-                    continue
-                if dtype_name(tensor) not in _INDEX_TYPES or slot == bias:
-                    counted[number, int(index)] = int(np.prod(shape_of(tensor), dtype=np.int64))
-    return sum(counted.values())
 
 
 def multiply_accumulates(model: Any, shapes: Mapping[int, tuple[int, ...]]) -> int | None:
@@ -175,7 +137,7 @@ def multiply_accumulates(model: Any, shapes: Mapping[int, tuple[int, ...]]) -> i
             return None
         if name in RECURRENT:
             steps = _size(shapes[int(operator.inputs[0])][:-1])
-            weights = _recurrent_kernels(model, main, operator)
+            weights = recurrent_kernels(model, main, operator)
             total += steps * sum(_size(shapes[index]) for index in weights)
         if name not in KERNEL_SLOT:
             continue
@@ -217,68 +179,6 @@ def stored_values(model: Any, tensor: Any) -> np.ndarray:
         )
     values = data.view(dtype)
     return values if tensor.sparsity is not None else values.reshape(shape_of(tensor))
-
-
-def _kernels(model: Any) -> Iterator[tuple[tuple[int, int], str, Any]]:
-    """Yields (key, operator, tensor) of each constant kernel, through what only rearranges it.
-
-    Raises:
-        ValueError: If a kernel is computed from constants, where its values cannot be counted.
-    """
-    for number, subgraph in enumerate(model.subgraphs):
-        producer = {int(i): op for op in subgraph.operators or [] for i in op.outputs}
-        for operator in subgraph.operators or []:
-            name = operator_name(model, operator)
-            if name in RECURRENT:
-                indices = _recurrent_kernels(model, subgraph, operator)
-            elif name == "BATCH_MATMUL":
-                indices = [int(index) for index in operator.inputs[:2]]
-            elif name in KERNEL_SLOT:
-                indices = [int(operator.inputs[KERNEL_SLOT[name]])]
-            else:
-                continue
-            for index in indices:
-                source = index
-                while source in producer and _rearranges(model, producer[source]):
-                    source = int(producer[source].inputs[0])
-                tensor = subgraph.tensors[source]
-                if constant(model, tensor) is not None:
-                    yield (number, source), name, tensor
-                elif name not in _PRODUCTS or not _depends_on_input(subgraph, producer, source):
-                    made_by = operator_name(model, producer[source]) if source in producer else ""
-                    raise ValueError(
-                        f"the kernel of {name} is computed"
-                        f"{f' by {made_by}' if made_by else ''}, where it cannot be counted"
-                    )
-
-
-def _rearranges(model: Any, operator: Any) -> bool:
-    return operator_name(model, operator) in _REARRANGING
-
-
-def _depends_on_input(subgraph: Any, producer: Mapping[int, Any], index: int) -> bool:
-    """Whether a tensor is computed from the graph's inputs, and not from constants alone."""
-    inputs = {int(given) for given in subgraph.inputs}
-    waiting, seen = [index], set()
-    while waiting:
-        here = waiting.pop()
-        if here in inputs:
-            return True
-        if here not in seen and here in producer:
-            waiting += [int(given) for given in producer[here].inputs]
-        seen.add(here)
-    return False
-
-
-def _recurrent_kernels(model: Any, subgraph: Any, operator: Any) -> list[int]:
-    """Returns the matrices among a recurrent operator's weights."""
-    return [
-        int(index)
-        for index in operator.inputs[1:]
-        if index >= 0
-        and len(shape_of(subgraph.tensors[index])) == 2
-        and constant(model, subgraph.tensors[index]) is not None
-    ]
 
 
 def _facts_of(model: Any, tensor: Any, operator: str) -> KernelFacts:
@@ -332,22 +232,6 @@ def _check_values(values: np.ndarray, tensor: Any, quantization: Any, operator: 
 def most_distinct(channels: Iterable[np.ndarray]) -> int:
     """Returns the number of different values in the array that has the most."""
     return max((len(np.unique(channel)) for channel in channels), default=0)
-
-
-def _looked_up(model: Any) -> Iterator[tuple[tuple[int, int], str, Any]]:
-    """Yields (key, operator, tensor) of each constant matrix that rows are looked up in."""
-    for number, subgraph in enumerate(model.subgraphs):
-        producer = {int(index): op for op in subgraph.operators or [] for index in op.outputs}
-        for operator in subgraph.operators or []:
-            if operator_name(model, operator) not in LOOK_UP_SLOT:
-                continue
-            index = int(operator.inputs[LOOK_UP_SLOT[operator_name(model, operator)]])
-            while index in producer and operator_name(model, producer[index]) == "DEQUANTIZE":
-                index = int(producer[index].inputs[0])
-            tensor = subgraph.tensors[index]
-            is_weight = dtype_name(tensor) not in _INDEX_TYPES and len(shape_of(tensor)) == 2
-            if is_weight and constant(model, tensor) is not None:
-                yield (number, index), operator_name(model, operator), tensor
 
 
 def _unpacked_nibbles(data: np.ndarray, tensor: Any) -> np.ndarray:

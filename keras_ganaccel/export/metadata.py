@@ -17,6 +17,11 @@ from keras_ganaccel.version import __version__
 ENTRY = "keras_ganaccel"
 OUTPUT_KINDS = ("logits", "softmax", "binary_logit", "binary_probability", "samples")
 _MOST_BYTES = 2**24
+# Control characters, halves of characters, and ends of lines and paragraphs.
+_UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
+# These turn the direction of what follows, which then reads as another name.
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+_LONGEST_NAME = 1000
 _BLANKS = str.maketrans("", "", "\t\r\n")
 
 
@@ -69,7 +74,7 @@ class ArtifactMetadata:
         if not all(map(_is_name, self.class_names)):
             wrong = next(name for name in self.class_names if not _is_name(name))
             raise InvalidInputError(
-                "`class_names` must be strings without control characters. "
+                "`class_names` must be short strings without control characters. "
                 f"Received: {str(wrong)[:80]!r}. Name each class."
             )
         if len(set(self.class_names)) < len(self.class_names):
@@ -148,6 +153,10 @@ def _is_range(ends: Any) -> bool:
 
 def _is_name(name: Any) -> bool:
     """Whether a terminal can show a name without being steered by it."""
-    return isinstance(name, str) and not any(
-        unicodedata.category(character) == "Cc" for character in name.translate(_BLANKS)
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        return False
+    return not any(
+        unicodedata.category(character) in _UNSHOWN
+        or unicodedata.bidirectional(character) in _TURNING
+        for character in name.translate(_BLANKS)
     )

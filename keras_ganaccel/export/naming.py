@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_ganaccel.export.kernels import BIAS_SLOT, KERNEL_SLOT
+from keras_ganaccel.export.kernel_search import BIAS_SLOT, KERNEL_SLOT
 from keras_ganaccel.export.tflite_schema import operator_name
 
 SIGNATURE = "serving_default"

@@ -13,6 +13,8 @@ KNOWN = ("sparsity", "number_of_clusters", "int8")
 
 # Promised shares are met up to rounding: a pruning mask cuts a whole number of weights.
 SPARSITY_TOLERANCE = 0.005
+# Positions and masks are few beside the kernels; what multiplies in their stead is not.
+_MOST_FURTHER_WEIGHTS = 0.05
 
 _INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "bool")
 _NAMED = 3
@@ -45,6 +47,12 @@ def broken_promises(
                 f"`promises` knows no {name!r}. Received: {dict(promises)}. " + nearest(name, KNOWN)
             )
     problems: list[str] = []
+    counted = promises.get("sparsity") is not None or promises.get("number_of_clusters") is not None
+    if counted and facts is not None and has_many_further_weights(facts):
+        problems.append(
+            f"{facts.further_weights} weights are in no kernel, where zeros and clusters do not "
+            "count"
+        )
     if promises.get("sparsity") is not None:
         problems += _sparsity_problems(kernels, float(promises["sparsity"]))
     if promises.get("number_of_clusters") is not None:
@@ -52,6 +60,12 @@ def broken_promises(
     if promises.get("int8"):
         problems += integer_problems(facts)
     return problems
+
+
+def has_many_further_weights(facts: FileFacts) -> bool:
+    """Whether so many weights are in no kernel that what is counted in kernels tells little."""
+    elements = sum(kernel.elements for kernel in facts.kernels)
+    return facts.further_weights > _MOST_FURTHER_WEIGHTS * elements
 
 
 def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[str]:

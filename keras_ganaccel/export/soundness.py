@@ -22,6 +22,9 @@ from keras_ganaccel.export.tflite_schema import (
 
 # The interpreter's own limit on a tensor is a 32-bit size.
 _MOST_TENSOR_BYTES = 2**31
+# The converter lets equal constants share their bytes; more would be looked at in vain.
+_MOST_SHARED = 4
+_FREE_BYTES = 2**26
 
 
 def check_model(model: Any) -> None:
@@ -30,8 +33,6 @@ def check_model(model: Any) -> None:
         raise ValueError(f"schema version {model.version} instead of 3")
     if not model.subgraphs or not model.buffers:
         raise ValueError("no subgraph or no buffers")
-    if model.externalBuffers or model.externalBufferGroups:
-        raise ValueError("weights in other files")
     if model.buffers[0].data is not None and len(model.buffers[0].data):
         raise ValueError("data in buffer 0, which stands for none")
     main = model.subgraphs[0]
@@ -44,17 +45,29 @@ def check_model(model: Any) -> None:
             raise ValueError(f"metadata {text(entry.name)!r} more than once")
     for code in model.operatorCodes or []:
         _check_name(code.customCode)
+    _check_shared(model)
     for subgraph in model.subgraphs:
         _check_subgraph(model, subgraph)
     _check_signatures(model)
     _check_reach(model)
 
 
+def _check_shared(model: Any) -> None:
+    """Checks that constants are not shared so often that going through them takes for ever."""
+    sizes = [0 if buffer.data is None else len(buffer.data) for buffer in model.buffers]
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors or []]
+    for tensor in tensors:
+        _check_index(tensor.buffer, len(sizes), "buffer")
+        if tensor.externalBuffer:
+            raise ValueError("weights in other files")
+    if sum(sizes[tensor.buffer] for tensor in tensors) > _FREE_BYTES + _MOST_SHARED * sum(sizes):
+        raise ValueError("its tensors share the same constants too often")
+
+
 def _check_subgraph(model: Any, subgraph: Any) -> None:
     tensors = subgraph.tensors = subgraph.tensors or []
     for tensor in tensors:
         _check_name(tensor.name)
-        _check_index(tensor.buffer, len(model.buffers), "buffer")
         _check_shape(tensor)
         _check_quantization(tensor)
         _check_size(model, tensor)
@@ -188,6 +201,8 @@ def _check_shape(tensor: Any) -> None:
 
 
 def _check_quantization(tensor: Any) -> None:
+    if tensor.quantization is not None and tensor.quantization.detailsType:
+        raise ValueError(f"tensor {text(tensor.name)!r} is quantized in a way that cannot be read")
     found = quantization_of(tensor)
     if found is None:
         return
