@@ -138,6 +138,25 @@ def lock(path: str | os.PathLike[str]) -> Iterator[bool]:
         yield mine
 
 
+# What no file of settings, records or figures is larger than.
+MOST_BYTES = 64 * 2**20
+
+
+def read_bytes(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+    """Reads a plain file of a size that it may have.
+
+    Raises:
+        OSError: It cannot be read, is no plain file (of a pipe, nobody knows when it ends), or is
+            larger.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no file")
+    if path.stat().st_size > most_bytes:
+        raise OSError(errno.EFBIG, f"{path.stat().st_size} bytes")
+    return path.read_bytes()
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes in hexadecimal digits."""
     with open(path, "rb") as file:

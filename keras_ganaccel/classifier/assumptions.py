@@ -130,7 +130,7 @@ def _found_range(
     model: keras.Model, spec: DataSpec, samples: tuple[np.ndarray, np.ndarray]
 ) -> tuple[Range, str]:
     ranges = list(dict.fromkeys([UNIT, (0.0, 255.0), (-1.0, 1.0), spec.value_range]))
-    seen = _range_of_front(model, spec, ranges)
+    seen = range_of_front(model, spec.image_shape, ranges)
     assumed = seen or UNIT
     hits = _hits(model, ranges, samples)
     if hits:
@@ -160,11 +160,22 @@ def _hits(
     }
 
 
-def _range_of_front(model: keras.Model, spec: DataSpec, ranges: list[Range]) -> Range | None:
-    """The range that a model's first layers bring to a habitual one; None if they scale nothing."""
+def range_of_front(
+    model: keras.Model, image_shape: tuple[int, ...], ranges: list[Range]
+) -> Range | None:
+    """Finds the range that a model's first layers bring to a habitual one.
+
+    Args:
+        model: A functional or sequential model of images.
+        image_shape: ``(height, width, channels)`` of what it takes.
+        ranges: Which ranges may be.
+
+    Returns:
+        The one of them that fits best; None if the first layers scale nothing.
+    """
     strangeness = {}
     for low, high in ranges:
-        ends = np.stack([np.full(spec.image_shape, end, np.float32) for end in (low, high)])
+        ends = np.stack([np.full(image_shape, end, np.float32) for end in (low, high)])
         try:
             scaled = _behind_front(model, ends)
         except Exception:  # whatever a stranger's layers raise when they are called by themselves

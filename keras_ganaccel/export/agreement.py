@@ -10,11 +10,16 @@ import numpy as np
 
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.export.inspect import TensorFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
 
 # Ends found as the extremes of other rows of the same data differ by little.
 _SAME_RANGE = 0.05
 _RANGES = ("value_range", "input_range")
+# What models take for black and white, by habit of the field.
+HABITS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+# By how much a quantized input's ends may miss these: calibration sees samples, not ends.
+_MISS = 0.03
 
 
 def says_of_data(metadata: ArtifactMetadata) -> bool:
@@ -34,7 +39,7 @@ def overridden(
         given: Fields of `ArtifactMetadata` that the user gave.
 
     Returns:
-        What holds, and a line for each difference and each assumption.
+        What holds, and a line for each difference.
 
     Raises:
         InvalidInputError: If a file with the preprocessing inside shall take another range.
@@ -52,11 +57,34 @@ def overridden(
                 f"Received: {value}. Leave it out."
             )
         notes.append(f"{key} {in_words(value)} is used as given; {name} says {in_words(said)}")
-    if not stated and "input_range" not in given:
-        notes.append(
-            f"{name} does not say what it takes; input_range {in_words(own.input_range)} is assumed"
-        )
     return replace(own, **given), tuple(notes)
+
+
+def range_of_input(facts: TensorFacts) -> tuple[tuple[float, float], str] | None:
+    """Tells by an input's type and quantization what it takes for black and white.
+
+    Args:
+        facts: The input.
+
+    Returns:
+        The range, and why; None where neither tells.
+
+    Example:
+        >>> range_of_input(TensorFacts("image", (1, 8, 8, 1), "uint8"))
+        ((0.0, 255.0), 'its input is uint8')
+        >>> range_of_input(TensorFacts("image", (1, 8, 8, 1), "int8", (2 / 255,), (0,)))[0]
+        (-1.0, 1.0)
+    """
+    if facts.dtype not in ("int8", "uint8"):
+        return None
+    limits = np.iinfo(facts.dtype)
+    if not facts.scales:
+        return (float(limits.min), float(limits.max)), f"its input is {facts.dtype}"
+    ends = (np.array([limits.min, limits.max]) - facts.zero_points[0]) * facts.scales[0]
+    for low, high in HABITS:
+        if np.abs(ends - (low, high)).max() <= _MISS * (high - low):
+            return (low, high), "its input is quantized for that"
+    return None
 
 
 def check_width(name: str, metadata: ArtifactMetadata, width: int | None) -> None:

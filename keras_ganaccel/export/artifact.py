@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,12 +15,18 @@ import numpy as np
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
-from keras_ganaccel.export.agreement import check_width, overridden
+from keras_ganaccel.export.agreement import (
+    HABITS,
+    check_width,
+    in_words,
+    overridden,
+    range_of_input,
+)
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
-from keras_ganaccel.export.promises import has_many_further_weights
+from keras_ganaccel.export.promises import are_many
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import kind_of_values, probabilities
 
@@ -74,8 +80,11 @@ class Artifact:
         inputs: The inputs.
         output: The first output.
         further_outputs: The names of the others.
+        further_weights: The elements of matrices that are no kernel.
         stated: Whether `metadata` is the artefact's own word.
-        notes: What was assumed of it, and where the user's word differs from its own.
+        notes: What its figures do not show, and where the user's word differs from its own.
+        assumed: Why its input range is taken for what `metadata` says; None where the artefact or
+            the user says so.
         file_facts: All that was read from a TFLite file; None otherwise.
 
     Example:
@@ -104,8 +113,10 @@ class Artifact:
     inputs: tuple[TensorFacts, ...]
     output: TensorFacts
     further_outputs: tuple[str, ...] = ()
+    further_weights: int = 0
     stated: bool = True
     notes: tuple[str, ...] = ()
+    assumed: str | None = None
     file_facts: FileFacts | None = field(default=None, repr=False)
 
     def outputs(self, x: np.ndarray | tuple[np.ndarray, ...]) -> np.ndarray:
@@ -194,7 +205,8 @@ class Artifact:
         metadata, notes = overridden(self.path.name, self.metadata, self.stated, overrides)
         width = self.output.shape[-1] if self.output.shape else None
         check_width(self.path.name, metadata, None if width == -1 else width)
-        return replace(self, metadata=metadata, notes=(*self.notes, *notes))
+        assumed = None if "input_range" in overrides else self.assumed
+        return replace(self, metadata=metadata, notes=(*self.notes, *notes), assumed=assumed)
 
     def described(self, spec: DataSpec) -> Artifact:
         """Lets a description of the data tell what an artefact leaves open."""
@@ -202,6 +214,29 @@ class Artifact:
             self.metadata, class_names=spec.class_names, value_range=spec.value_range
         )
         return replace(self, metadata=metadata)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what was assumed."""
+        name, assumed = self.path.name, []
+        if self.assumed is not None:
+            taken = in_words(self.metadata.input_range)
+            assumed.append(
+                f"{name} does not say what it takes; input_range {taken} is assumed: {self.assumed}"
+            )
+        if not self.stated and self.metadata.output.startswith("binary"):
+            kind = self.metadata.output.removeprefix("binary_")
+            assumed.append(
+                f"{name} puts out a single number, which is taken for the {kind} of the second of "
+                "two classes; of a regression nothing is known"
+            )
+        if are_many(self.further_weights, self.kernels):
+            elements = sum(kernel.elements for kernel in self.kernels)
+            assumed.append(
+                f"{self.further_weights} weights of {name} are in no kernel, beside {elements} "
+                "that are: zeros and multiplications count in kernels alone"
+            )
+        return (*self.notes, *assumed)
 
     @property
     def digest(self) -> str | None:
@@ -269,8 +304,9 @@ def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | No
     with native_stderr_to_log():
         runner = TFLiteRunner(facts.content, path.name, threads, apart=facts.loops)
     output = facts.outputs[0]
+    taken, assumed = _taken(facts.inputs[0])
     metadata = facts.metadata or ArtifactMetadata(
-        output=_kind_of_output(output.shape, facts.output_operator)
+        output=_kind_of_output(output.shape, facts.output_operator), input_range=taken
     )
     return Artifact(
         path=path,
@@ -278,6 +314,7 @@ def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | No
         runner=runner,
         metadata=metadata,
         stated=facts.metadata is not None,
+        assumed=None if facts.metadata is not None else assumed,
         bytes=facts.bytes,
         gzip_bytes=facts.gzip_bytes,
         parameters=facts.parameters,
@@ -285,24 +322,17 @@ def _open_tflite(path: Path, threads: int, allowed_operators: Iterable[str] | No
         inputs=facts.inputs,
         output=output,
         further_outputs=tuple(further.name for further in facts.outputs[1:]),
-        notes=tuple(_peculiarities(facts)),
+        further_weights=facts.further_weights,
+        notes=(
+            (
+                f"{path.name} keeps something between calls; it was reset before each sample, as "
+                "the device must",
+            )
+            if facts.keeps_state
+            else ()
+        ),
         file_facts=facts,
     )
-
-
-def _peculiarities(facts: FileFacts) -> Iterator[str]:
-    """Tells what the figures of a file do not show."""
-    if facts.keeps_state:
-        yield (
-            f"{facts.path.name} keeps something between calls; it was reset before each sample, "
-            "as the device must"
-        )
-    if has_many_further_weights(facts):
-        elements = sum(kernel.elements for kernel in facts.kernels)
-        yield (
-            f"{facts.further_weights} weights of {facts.path.name} are in no kernel, beside "
-            f"{elements} that are: zeros and multiplications count in kernels alone"
-        )
 
 
 def _kind_of_output(shape: tuple[int, ...], operator: str = "") -> str:
@@ -321,12 +351,20 @@ def _open_tensorflow(path: Path, allow_unsafe: bool) -> Artifact:
     load = load_saved_model if is_folder else load_keras
     runner = load(path, allow_unsafe=allow_unsafe)
     size, compressed = _sizes(path)
+    stated = is_folder and runner.metadata is not None
+    taken, assumed = runner.taken or _taken(runner.inputs[0])
+    own = ArtifactMetadata(output=_kind_of_output(runner.output.shape))
     return Artifact(
         path=path,
         format="saved_model" if is_folder else "keras",
         runner=runner,
-        metadata=runner.metadata or ArtifactMetadata(output=_kind_of_output(runner.output.shape)),
-        stated=is_folder and runner.metadata is not None,
+        metadata=(
+            runner.metadata
+            if runner.metadata is not None and stated
+            else replace(runner.metadata or own, input_range=taken)
+        ),
+        stated=stated,
+        assumed=None if stated else assumed,
         bytes=size,
         gzip_bytes=compressed,
         parameters=runner.parameters,
@@ -334,7 +372,13 @@ def _open_tensorflow(path: Path, allow_unsafe: bool) -> Artifact:
         inputs=runner.inputs,
         output=runner.output,
         further_outputs=runner.further_outputs,
+        further_weights=runner.further_weights,
     )
+
+
+def _taken(facts: TensorFacts) -> tuple[tuple[float, float], str]:
+    """What is assumed to be black and white for an input, and why."""
+    return range_of_input(facts) or (HABITS[0], "nothing tells otherwise")
 
 
 def _sizes(path: Path) -> tuple[int, int]:

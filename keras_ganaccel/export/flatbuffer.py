@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_ganaccel import files
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.export.extent import check_extent
 from keras_ganaccel.export.soundness import check_model
@@ -28,13 +27,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         MissingFileError: If there is no such file, or it cannot be read.
     """
-    path = Path(path)
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "no file")
-        if path.stat().st_size > _MOST_BYTES:
-            raise OSError(errno.EFBIG, f"{path.stat().st_size} bytes")
-        return path.read_bytes()
+        return files.read_bytes(path, _MOST_BYTES)
     except OSError as error:
         raise MissingFileError(
             f"The artefact cannot be read. Received: {os.fspath(path)} ({error.strerror}). "

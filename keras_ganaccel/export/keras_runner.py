@@ -9,9 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_ganaccel.classifier.assumptions import range_of_front
 from keras_ganaccel.classifier.outputs import output_kind
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import (
@@ -20,20 +19,18 @@ from keras_ganaccel.errors import (
     VerificationError,
     reason_of,
 )
+from keras_ganaccel.export.agreement import HABITS
 from keras_ganaccel.export.inspect import TensorFacts
 from keras_ganaccel.export.keras_file import check_model_file
 from keras_ganaccel.export.kernels import KernelFacts, most_distinct
-from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.metadata import MOST_METADATA_BYTES, ArtifactMetadata
 from keras_ganaccel.export.naming import SIGNATURE
 from keras_ganaccel.export.quiet import native_stderr_to_log
+from keras_ganaccel.export.saved_graph import check_folder, check_graph
 from keras_ganaccel.export.saved_model import METADATA_FILE
+from keras_ganaccel.files import read_bytes
 
 _BATCH = 256
-# Saving and restoring are left out: every SavedModel holds them for its own variables.
-_REACHING = frozenset({
-    "EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "RemoteCall",
-    "WholeFileReader", "WholeFileReaderV2", "WriteFile",
-})  # fmt: skip
 
 
 class TensorFlowRunner:
@@ -47,6 +44,8 @@ class TensorFlowRunner:
         parameters: The number of its weights.
         metadata: What it says of itself.
         further_outputs: The names of its other outputs.
+        further_weights: The elements of matrices that are no kernel.
+        taken: What its first layers show that it takes for black and white, and how.
         owner: What must stay alive as long as `call` does.
     """
 
@@ -61,8 +60,11 @@ class TensorFlowRunner:
         metadata: ArtifactMetadata | None,
         owner: Any,
         further_outputs: tuple[str, ...] = (),
+        further_weights: int = 0,
+        taken: tuple[tuple[float, float], str] | None = None,
     ) -> None:
-        self.further_outputs = further_outputs
+        self.further_outputs, self.taken = further_outputs, taken
+        self.further_weights = further_weights
         self.inputs, self.output, self.kernels = inputs, output, kernels
         self.parameters, self.metadata = parameters, metadata
         self.threads = tf.config.threading.get_intra_op_parallelism_threads() or None
@@ -109,10 +111,12 @@ def load_saved_model(folder: Path, *, allow_unsafe: bool = False) -> TensorFlowR
 
     Raises:
         UnsafeModelError: If its graph reads or writes files, or calls Python.
-        VerificationError: If it cannot be loaded or has no such signature.
+        InvalidInputError: If its answers change from call to call.
+        VerificationError: If it cannot be loaded or has no such signature, or is not of plain
+            files alone.
     """
-    if not allow_unsafe:
-        _check_graph(folder)
+    check_folder(folder)
+    constants = 0 if allow_unsafe else check_graph(folder)
     try:
         with native_stderr_to_log():
             loaded = tf.saved_model.load(str(folder))
@@ -129,38 +133,33 @@ def load_saved_model(folder: Path, *, allow_unsafe: bool = False) -> TensorFlowR
     def call(*tensors: tf.Tensor) -> tf.Tensor:
         return function(**dict(zip(specs, tensors, strict=True)))[first]
 
-    weights = [(variable.name, variable.numpy()) for variable in getattr(loaded, "variables", [])]
-    written = folder / METADATA_FILE
+    # Those that the answers are computed from, whatever else the file calls its variables.
+    weights = [(variable.name, variable.numpy()) for variable in function.variables]
+    kernels = [(name, values) for name, values in weights if _is_kernel(name, values)]
     return TensorFlowRunner(
         call,
         inputs=tuple(_facts(name, spec) for name, spec in specs.items()),
         output=_facts(first, outputs[first]),
-        kernels=weight_facts(weights),
-        parameters=sum(values.size for _, values in weights),
-        metadata=ArtifactMetadata.from_json(written.read_bytes()) if written.is_file() else None,
+        kernels=weight_facts(kernels),
+        parameters=constants + sum(values.size for _, values in weights),
+        further_weights=constants + _further(weights, kernels),
+        metadata=_own_word(folder),
         owner=loaded,
         further_outputs=tuple(sorted(outputs)[1:]),
     )
 
 
-def _check_graph(folder: Path) -> None:
-    """Refuses a graph whose operations reach beyond the tensors that they are given."""
-    saved = saved_model_pb2.SavedModel()
+def _own_word(folder: Path) -> ArtifactMetadata | None:
+    path = folder / METADATA_FILE
+    if not path.exists():
+        return None
     try:
-        saved.ParseFromString((folder / "saved_model.pb").read_bytes())
-    except (DecodeError, OSError) as error:
-        raise VerificationError(
-            f"The SavedModel cannot be loaded. Received: {folder.name} ({error}). Export it again."
+        return ArtifactMetadata.from_json(read_bytes(path, MOST_METADATA_BYTES))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The metadata inside the artefact cannot be read. Received: {path.name} "
+            f"({error.strerror}). Export the model again."
         ) from error
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    nodes = [node for graph in graphs for node in graph.node]
-    nodes += [node for g in graphs for function in g.library.function for node in function.node_def]
-    reaching = sorted({node.op for node in nodes} & _REACHING)
-    if reaching:
-        raise UnsafeModelError(
-            f"The SavedModel's graph reaches beyond its tensors. Received: {folder.name} with "
-            f"{', '.join(reaching)}. If you trust it, pass allow_unsafe=True."
-        )
 
 
 def _in_order(loaded: Any, specs: dict[str, Any]) -> dict[str, Any]:
@@ -206,24 +205,36 @@ def keras_runner(model: keras.Model) -> TensorFlowRunner:
         return keras.tree.flatten(model(inputs.packed(tensors), training=False))[0]
 
     weights = [(weight.path, np.asarray(weight)) for weight in model.weights]
+    kernels = [(name, values) for name, values in weights if _named_kernel(name)]
     kind = output_kind(model) if len(model.outputs[0].shape) == 2 else "samples"
     return TensorFlowRunner(
         call,
         inputs=tuple(_facts(tensor.name, tensor) for tensor in model.inputs),
         output=_facts("output", model.outputs[0]),
-        kernels=weight_facts(weights),
+        kernels=weight_facts(kernels),
         parameters=model.count_params(),
+        further_weights=_further(weights, kernels),
         metadata=ArtifactMetadata(output=kind),
         owner=model,
         further_outputs=tuple(str(tensor.name) for tensor in model.outputs[1:]),
+        taken=_taken(model),
     )
 
 
-def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts, ...]:
-    """Counts zeros and distinct values of the kernels among named weights.
+def _taken(model: keras.Model) -> tuple[tuple[float, float], str] | None:
+    """What a model of images brings to a range of habit by its first layers, if it does."""
+    shape = tuple(model.inputs[0].shape[1:])
+    if len(model.inputs) > 1 or len(shape) != 3 or None in shape:
+        return None
+    found = range_of_front(model, shape, list(HABITS))
+    return None if found is None else (found, "it begins by scaling that")
+
+
+def weight_facts(kernels: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts, ...]:
+    """Counts zeros and distinct values of kernels.
 
     Args:
-        weights: Name and values of each; a kernel's name ends in ``kernel`` or ``embeddings``.
+        kernels: Name and values of each.
     """
     return tuple(
         KernelFacts(
@@ -236,9 +247,32 @@ def weight_facts(weights: Iterable[tuple[str, np.ndarray]]) -> tuple[KernelFacts
             per_channel=False,
             distinct_per_channel=most_distinct(np.moveaxis(values, -1, 0)),
         )
-        for name, values in weights
-        if name.partition(":")[0].endswith(("kernel", "embeddings"))
+        for name, values in kernels
     )
+
+
+def _named_kernel(name: str) -> bool:
+    """Whether a weight is a kernel by its name, which in Keras' layers is not the user's."""
+    return name.partition(":")[0].endswith(("kernel", "embeddings"))
+
+
+def _is_kernel(name: str, values: np.ndarray) -> bool:
+    """Whether a variable is a kernel, by its shape where its name is anybody's."""
+    return _named_kernel(name) or (
+        _is_matrix(values) and not name.partition(":")[0].endswith("bias")
+    )
+
+
+def _further(
+    weights: Iterable[tuple[str, np.ndarray]], kernels: Iterable[tuple[str, np.ndarray]]
+) -> int:
+    """The elements of matrices that are no kernel."""
+    counted = {id(values) for _, values in kernels}
+    return sum(v.size for _, v in weights if _is_matrix(v) and id(v) not in counted)
+
+
+def _is_matrix(values: np.ndarray) -> bool:
+    return sum(size > 1 for size in values.shape) > 1 and np.issubdtype(values.dtype, np.floating)
 
 
 def _facts(name: str, tensor: Any) -> TensorFacts:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, VerificationError
-from keras_ganaccel.files import sha256
+from keras_ganaccel.files import read_bytes, sha256
 from keras_ganaccel.json_files import read_json, write_json
 
 MANIFEST = "manifest.json"
@@ -95,9 +95,7 @@ def check_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"{path.stat().st_size} bytes")
-        content = read_json(path.read_bytes())
+        content = read_json(read_bytes(path, _MOST_BYTES))
     except OSError as error:
         raise MissingFileError(
             f"The manifest cannot be read. Received: {path} ({error.strerror}). "

@@ -16,7 +16,7 @@ from keras_ganaccel.version import __version__
 
 ENTRY = "keras_ganaccel"
 OUTPUT_KINDS = ("logits", "softmax", "binary_logit", "binary_probability", "samples")
-_MOST_BYTES = 2**24
+MOST_METADATA_BYTES = 2**24
 # Control characters, halves of characters, and ends of lines and paragraphs.
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
 # These turn the direction of what follows, which then reads as another name.
@@ -123,7 +123,7 @@ class ArtifactMetadata:
             InvalidInputError: If it is not such JSON.
         """
         try:
-            values = read_json(text, most_bytes=_MOST_BYTES)
+            values = read_json(text, most_bytes=MOST_METADATA_BYTES)
             if not isinstance(values, dict):
                 raise ValueError(f"{type(values).__name__} instead of an object")
             known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}

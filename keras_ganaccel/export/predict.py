@@ -77,7 +77,7 @@ def predict_files(
     opened = open_artifact(
         artifact, overrides={name: value for name, value in given.items() if value is not None}
     )
-    for note in opened.notes:
+    for note in opened.remarks:
         logger.warning("%s", note)
     spec = _spec_of(opened)
     raw = load_samples(Path(samples), spec)

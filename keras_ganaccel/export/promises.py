@@ -21,7 +21,10 @@ _NAMED = 3
 
 
 def broken_promises(
-    kernels: Sequence[KernelFacts], facts: FileFacts | None, promises: Mapping[str, Any]
+    kernels: Sequence[KernelFacts],
+    facts: FileFacts | None,
+    promises: Mapping[str, Any],
+    further_weights: int = 0,
 ) -> list[str]:
     """Lists the promises that a file does not keep, each naming the tensor to blame.
 
@@ -34,6 +37,7 @@ def broken_promises(
             depthwise ones, which are never clustered;
             ``"int8"``: whether every input, output and activation is integer. None and False
             promise nothing.
+        further_weights: How many weights are in no kernel.
 
     Returns:
         One sentence per broken promise; empty if all are kept.
@@ -48,10 +52,9 @@ def broken_promises(
             )
     problems: list[str] = []
     counted = promises.get("sparsity") is not None or promises.get("number_of_clusters") is not None
-    if counted and facts is not None and has_many_further_weights(facts):
+    if counted and are_many(further_weights, kernels):
         problems.append(
-            f"{facts.further_weights} weights are in no kernel, where zeros and clusters do not "
-            "count"
+            f"{further_weights} weights are in no kernel, where zeros and clusters do not count"
         )
     if promises.get("sparsity") is not None:
         problems += _sparsity_problems(kernels, float(promises["sparsity"]))
@@ -62,10 +65,10 @@ def broken_promises(
     return problems
 
 
-def has_many_further_weights(facts: FileFacts) -> bool:
+def are_many(further_weights: int, kernels: Sequence[KernelFacts]) -> bool:
     """Whether so many weights are in no kernel that what is counted in kernels tells little."""
-    elements = sum(kernel.elements for kernel in facts.kernels)
-    return facts.further_weights > _MOST_FURTHER_WEIGHTS * elements
+    elements = sum(kernel.elements for kernel in kernels)
+    return further_weights > _MOST_FURTHER_WEIGHTS * elements
 
 
 def _sparsity_problems(kernels: Sequence[KernelFacts], promised: float) -> list[str]:

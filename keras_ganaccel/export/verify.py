@@ -28,6 +28,7 @@ from keras_ganaccel.export.latency import Latency, measure_latency
 from keras_ganaccel.export.promises import broken_promises
 from keras_ganaccel.export.reference import compare, reference_of
 from keras_ganaccel.export.scores import Scores, probabilities, score
+from keras_ganaccel.export.taken import tried
 from keras_ganaccel.metrics.proportions import PairedDifference
 
 logger = logging.getLogger(__name__)
@@ -221,7 +222,8 @@ def verify(
         spec: The description of the samples, if `data` are arrays. Class names and value range of
             an artefact that states them must be the same.
         input_range: What the model takes for black and white, if not what the artefact says, else
-            [0, 1].
+            what is found out: by its input's type, its first layers, and on samples that are not
+            the test split's.
         value_range: The raw values that mean black and white, if not what the artefact says.
         output: What the output means, if not what the artefact says or was recognised.
         promises: What was promised, see `broken_promises`.
@@ -269,6 +271,8 @@ def verify(
         allow_unsafe=allow_unsafe,
     )  # fmt: skip
     spec = data.spec if isinstance(data, LabelledData) else spec
+    if isinstance(data, LabelledData) and opened.assumed is not None:
+        opened = tried(opened, data)
     x, y, agreed = _samples(opened, data, spec, value_range)
     if spec is not None and not says_of_data(opened.metadata):
         opened = opened.described(spec)
@@ -313,12 +317,12 @@ def verify(
         arena_bytes=arena_bytes(opened.path) if opened.file_facts else None,
         latency=latencies.get(_OWN),
         rivals={name: value for name, value in latencies.items() if name != _OWN},
-        notes=(*opened.notes, *agreed),
+        notes=(*opened.remarks, *agreed),
     )
     for note in result.notes:
         logger.warning("%s", note)
     failures = [
-        *broken_promises(opened.kernels, opened.file_facts, promises or {}),
+        *broken_promises(opened.kernels, opened.file_facts, promises or {}, opened.further_weights),
         *_broken_gates(result, min_accuracy, max_drop, max_bytes, max_latency_ratio),
     ]
     if failures:

@@ -6,10 +6,10 @@ import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, MissingFileError
+from keras_ganaccel.files import read_bytes
 from keras_ganaccel.json_files import read_json, write_json
 from keras_ganaccel.report.findings import findings, named_references, uneven, verdict
 from keras_ganaccel.report.schema import check, current
@@ -62,7 +62,7 @@ class Ledger:
             InvalidInputError: It is no ledger of this schema.
         """
         try:
-            return cls(read_json(Path(path).read_bytes()))
+            return cls(read_json(read_bytes(path)))
         except OSError:
             raise MissingFileError(
                 f"The ledger cannot be read. Received: {str(path)!r}. "
