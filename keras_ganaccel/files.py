@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -138,11 +139,7 @@ def lock(path: str | os.PathLike[str]) -> Iterator[bool]:
         yield mine
 
 
-# What no file of settings, records or figures is larger than.
-MOST_BYTES = 64 * 2**20
-
-
-def read_bytes(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+def read_bytes(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     """Reads a plain file of a size that it may have.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, MissingFileError
 from keras_ganaccel.files import read_bytes
-from keras_ganaccel.json_files import read_json, write_json
+from keras_ganaccel.json_files import MOST_JSON_BYTES, read_json, write_json
 from keras_ganaccel.report.findings import findings, named_references, uneven, verdict
 from keras_ganaccel.report.schema import check, current
 from keras_ganaccel.words import kilobytes, percent
@@ -62,7 +62,7 @@ class Ledger:
             InvalidInputError: It is no ledger of this schema.
         """
         try:
-            return cls(read_json(read_bytes(path)))
+            return cls(read_json(read_bytes(path, MOST_JSON_BYTES)))
         except OSError:
             raise MissingFileError(
                 f"The ledger cannot be read. Received: {str(path)!r}. "
