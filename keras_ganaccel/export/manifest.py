@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from keras_ganaccel.json_files import read_json, write_json
 MANIFEST = "manifest.json"
 
 _MOST_BYTES = 2**24
+_MOST_FILE_BYTES = 2**36
 _NAMED = 8
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # What version control and file managers keep beside a folder's own files.
@@ -134,14 +136,25 @@ def _is_plain(name: str) -> bool:
 def _digests(folder: Path) -> dict[str, str]:
     """Hashes every file but the manifest, and refuses what no hash can stand for."""
     names = sorted(_names(folder))
-    spellings = Counter(name.casefold() for name in names)
-    alike = [name for name in names if spellings[name.casefold()] > 1]
+    spellings = Counter(map(_spelling, names))
+    alike = [name for name in names if spellings[_spelling(name)] > 1]
     if alike:
         raise VerificationError(
-            "The names of the files must differ by more than case: some file systems take them "
-            f"for one. Received: {_some(alike)}. Rename them."
+            "The names of the files must differ by more than case and accents' form: some file "
+            f"systems take them for one. Received: {_some(alike)}. Rename them."
+        )
+    huge = [name for name in names if (folder / name).stat().st_size > _MOST_FILE_BYTES]
+    if huge:
+        raise VerificationError(
+            f"No file of a manifest may have more than {_MOST_FILE_BYTES >> 30} GB, which takes "
+            f"minutes to look through. Received: {_some(huge)}. Keep it elsewhere."
         )
     return {name: sha256(folder / name) for name in names if name != MANIFEST}
+
+
+def _spelling(name: str) -> str:
+    """What a file system that is blind to case, or to how accents are written, takes it for."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _names(folder: Path) -> Iterable[str]:

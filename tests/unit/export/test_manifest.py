@@ -99,3 +99,28 @@ def test_a_long_list_of_deviations_is_cut(folder):
         (folder / f"{number}.txt").write_text("")
     with pytest.raises(VerificationError, match="and 42 more"):
         check_manifest(folder)
+
+
+def test_names_that_differ_by_the_form_of_their_accents(folder):
+    for name in ("caf\u00e9.tflite", "cafe\u0301.tflite"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(VerificationError, match="accents' form"):
+        write_manifest(folder)
+
+
+def test_files_that_would_take_for_ever_are_not_looked_through(folder):
+    with open(folder / "large.bin", "wb") as file:
+        try:
+            file.truncate(2**36 + 1)
+        except OSError:
+            pytest.skip("the disk knows no sparse files")
+    with pytest.raises(VerificationError, match=r"more than 64 GB.*large\.bin"):
+        write_manifest(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes")
+def test_a_pipe_is_no_manifest(folder):
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(MissingFileError, match="cannot be read"):
+        check_manifest(folder)

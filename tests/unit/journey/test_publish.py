@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from keras_ganaccel.errors import GanAccelError, InvalidInputError, VerificationError
+from keras_ganaccel.errors import (
+    GanAccelError,
+    InvalidInputError,
+    MissingFileError,
+    VerificationError,
+)
 from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.journey.publish import verify_published
+from keras_ganaccel.report.ledger import Ledger
 
 PUBLISHED = Path(__file__).parents[3] / "saved_models" / "digits"
 FILE = "student_int8.tflite"
@@ -35,12 +41,19 @@ def test_what_was_published_holds(folder):
     assert found["notes"] == []
 
 
+def test_what_was_not_measured_is_said(folder, caplog):
+    verify_published(folder)
+    assert "student_keras" in caplog.text
+    assert "were not measured" in caplog.text
+
+
 def test_every_figure_that_lies_is_named(folder):
     def lie(ledger, row):
         row.update(
             accuracy=0.5, ci95=[0.4, 0.6], macro_f1=0.5, bytes=1, gzip_bytes=1, parameters=1,
             sparsity=0.9, format="float32", dtype_in="float32",
         )  # fmt: skip
+        row.update(log_loss=0.9, calibration_error=0.9)
         row["input"] = {"shape": [1, 8, 8, 1], "scale": 1.0, "offset": 0.0}
         ledger["data"]["test"] = 7
 
@@ -48,7 +61,7 @@ def test_every_figure_that_lies_is_named(folder):
     with pytest.raises(VerificationError, match="do not reach what the ledger states") as caught:
         verify_published(folder)
     for name in ("accuracy", "ci95", "macro_f1", "bytes", "gzip_bytes", "parameters", "sparsity",
-                 "format", "dtype_in", "input"):  # fmt: skip
+                 "format", "dtype_in", "input", "log_loss", "calibration_error"):  # fmt: skip
         assert f"{FILE} has {name} " in str(caught.value)
     assert "the data have test 540, the ledger 7" in str(caught.value)
 
@@ -69,6 +82,7 @@ def other_classes(ledger, row):
     ("change", "message"),
     [
         (second_row, "one row per file"),
+        (lambda ledger, row: row.update(file=f"../{FILE}"), "lie in its folder"),
         (no_row, "a row for each TFLite file"),
         (other_classes, "the data have classes"),
         (lambda ledger, row: row.update(file=None), "."),
@@ -122,3 +136,10 @@ def test_one_changed_byte(folder):
     (folder / FILE).write_bytes(content)
     with pytest.raises(VerificationError, match=f"{FILE} has changed"):
         verify_published(folder)
+
+
+def test_a_ledger_of_a_size_that_none_has(folder):
+    with open(folder / "ledger.json", "r+b") as file:
+        file.truncate(2**33)
+    with pytest.raises(MissingFileError, match="The ledger cannot be read"):
+        Ledger.load(folder / "ledger.json")
