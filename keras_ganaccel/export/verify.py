@@ -274,12 +274,12 @@ def verify(
     if isinstance(data, LabelledData) and opened.assumed is not None:
         opened = tried(opened, data)
     x, y, agreed = _samples(opened, data, spec, value_range)
-    if spec is not None and not says_of_data(opened.metadata):
-        opened = opened.described(spec)
     # Of samples that are scaled already nobody can tell from which raw values they were.
     confirmed = spec is not None or value_range is not None or opened.metadata.raw_input
     outputs = opened.outputs(x)
     kind = opened.kind_of(outputs)
+    if spec is not None and not says_of_data(opened.metadata):
+        opened = opened.described(spec)
     chances = probabilities(outputs, kind)
     agreed += check_classes(
         opened.path.name,

@@ -131,7 +131,7 @@ def test_a_single_number_is_taken_for_two_classes_and_said_to_be(data, tmp_path)
         dense = L.Dense(1, activation=activation)
         model = keras.Model(image, dense(L.Flatten()(image)))
         kernel = means[1] - means[0]
-        dense.set_weights([kernel[:, None], [-kernel @ (means[0] + means[1]) / 2]])
+        dense.set_weights([kernel[:, None], -kernel @ (means[0] + means[1])[:, None] / 2])
         path = tflite(model, tmp_path / f"{activation}.tflite")
         found = verify(path, (x[kept], y[kept]), latency_repeats=0)
         assert found.accuracy > 0.97
