@@ -49,10 +49,10 @@ def test_a_crash_of_the_interpreter_is_survived(files, tmp_path, monkeypatch):
 
     content = files["int8"].read_bytes()
     assert try_out(content, "m.tflite").shapes[0] == (1, 8, 8, 1)
-    monkeypatch.setattr(probe, "_PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr(probe, "_TRIAL", "import os, signal; os.kill(os.getpid(), 11)")
     with pytest.raises(VerificationError, match=r"crashed on it.*\(signal 11\)"):
         open_artifact(files["int8"])
-    monkeypatch.setattr(probe, "_PROGRAM", "import time; time.sleep(60)")
+    monkeypatch.setattr(probe, "_TRIAL", "import time; time.sleep(60)")
     monkeypatch.setattr(probe, "_SECONDS", 0.2)
     with pytest.raises(VerificationError, match="no answer within"):
         try_out(content, "m.tflite")
