@@ -17,6 +17,8 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2_as_graph,
 )
 
+from keras_ganaccel.export.computed_kernels import with_constant_kernels
+
 
 def canonical_function(
     call: Callable[..., Sequence[tf.Tensor]],
@@ -40,7 +42,9 @@ def canonical_function(
     feeds = [tensor.name for tensor in frozen.inputs if tensor.dtype != tf.resource]
     fetches = [tensor.name for tensor in frozen.outputs]
     canonical, node_names = canonical_graph_def(
-        graph_def, [_node_of(name) for name in feeds], [_node_of(name) for name in fetches]
+        with_constant_kernels(graph_def),
+        [_node_of(name) for name in feeds],
+        [_node_of(name) for name in fetches],
     )
 
     def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
