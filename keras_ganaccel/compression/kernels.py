@@ -49,7 +49,8 @@ def kernel_table(model: keras.Model) -> tuple[Kernel, ...]:
     """Lists every kernel of a model once, inner ones of attention and recurrent layers included.
 
     Depthwise kernels are neither pruned nor clustered: they are small, and it costs accuracy.
-    Those of frozen layers stay as they are.
+    Those of frozen layers stay as they are, and so do the matrices of layers outside Keras that are
+    called otherwise: they may be multiplied with, so that a file counts them, or be anything else.
 
     Args:
         model: A built Keras 3 model.
@@ -69,16 +70,24 @@ def kernel_table(model: keras.Model) -> tuple[Kernel, ...]:
     for name, layer in flatten(model).layers().items():
         moving = trained_ids(layer)
         for owner, variable in _variables(layer):
-            if variable.name not in _NAMES or id(variable) in seen:
+            known = variable.name in _NAMES
+            if not (known or _is_own_matrix(owner, variable)) or id(variable) in seen:
                 continue
             seen.add(id(variable))
             depthwise = variable.name == "depthwise_kernel" or isinstance(owner, _DEPTHWISE)
             refusal = "depthwise kernels stay as they are" if depthwise else ""
+            if not known:
+                refusal = f"the matrix {variable.name!r} of a layer outside Keras stays as it is"
             if id(variable) not in moving:
                 refusal = "it is frozen (`trainable=False`)"
             inner = variable.path.rpartition(f"{layer.name}/")[2]
             table.append(Kernel(name, f"{name}/{inner}", variable, refusal, depthwise))
     return tuple(table)
+
+
+def _is_own_matrix(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
+    own = not type(layer).__module__.startswith("keras.") and len(variable.shape) > 1
+    return own and variable.name != "bias"
 
 
 def workable(table: Sequence[Kernel]) -> dict[str, list[Kernel]]:

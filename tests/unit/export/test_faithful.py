@@ -36,7 +36,7 @@ def test_each_form_is_compared_with_the_trained_one(data, monkeypatch):
         checked(replace(made, promises={"sparsity": 0.9}), [data[0][:64]])
     bias = made.keras_model.get_layer("logits").bias
     bias.assign(bias.value + np.array([5.0, 0.0, 0.0]))
-    with pytest.raises(EquivalenceError, match=r"returned `keras_model`.*quantization steps"):
+    with pytest.raises(EquivalenceError, match=r"returned `keras_model`.*quantization explains"):
         checked(made, [data[0][:64]])
     other = compress(small(L.LeakyReLU(0.9)), (3 * data[0], data[1]), technique="qat", steps=0)
     monkeypatch.setattr(
@@ -65,3 +65,52 @@ def test_what_stays_in_float_is_said_and_not_promised(data, layer, named, caplog
         made = ga.compress(small(layer), data, technique="qat", steps=1)
     assert made.promises["int8"] is False
     assert any("stay in float32" in message and named in message for message in caplog.messages)
+
+
+def test_what_a_deep_net_makes_of_rounding_is_no_fault(data, monkeypatch):
+    keras.utils.set_random_seed(0)
+    # Each layer enlarges what the one before rounded: no two forms of this net answer alike.
+    deep = [
+        L.Dense(32, activation="tanh", kernel_initializer=keras.initializers.Orthogonal(2.0))
+        for _ in range(14)
+    ]
+    model = keras.Sequential([keras.Input((6,)), *deep, L.Dense(3)])
+    made = compress(model, data, technique="qat", steps=0)
+    assert checked(made, [data[0][:64]]).promises == {"int8": True}
+    monkeypatch.setattr(faithful, "FILE", faithful.Allowance(steps=4.0, share=0.1, shaken=0.0))
+    with pytest.raises(EquivalenceError, match="int8 file"):
+        checked(made, [data[0][:64]])
+
+
+def test_an_activation_as_an_argument_is_told_in_the_dry_run(data):
+    model = small(L.Dense(8, activation="elu", name="bent"))
+    plan = ga.compress(model, data, technique="qat", dry_run=True)
+    made = ga.compress(model, data, technique="qat", steps=1)
+    for result in (plan, made):
+        (row,) = [row for row in result.report if row["layer"] == "bent"]
+        assert row["quantize"] == "stays float32: TFLite has no int8 elu"
+    assert made.promises["int8"] is False
+
+
+class Own(L.Layer):
+    """A layer as users write it: a matrix that is not called a kernel."""
+
+    def build(self, shape):
+        self.mixing = self.add_weight(shape=(shape[-1], 20), name="mixing")
+        self.offset = self.add_weight(shape=(20,), name="offset")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.mixing) + self.offset
+
+
+@pytest.mark.parametrize("technique", ["prune", "pcqat"])
+def test_matrices_of_layers_outside_keras_are_counted_as_the_file_counts_them(data, technique):
+    model = small(Own(name="own"), L.ReLU(), L.Dense(40, activation="relu"))
+    plan = ga.compress(model, data, technique=technique, sparsity=0.4, dry_run=True)
+    (row,) = [row for row in plan.report if row["layer"] == "own"]
+    assert "'mixing' of a layer outside Keras stays as it is" in row["prune"]
+    before = model.get_layer("own").mixing.numpy()
+    made = ga.compress(model, data, technique=technique, sparsity=0.4, steps=2)
+    assert made.promises["sparsity"] >= 0.4
+    if technique == "prune":
+        assert np.count_nonzero(made.keras_model.get_layer("own").mixing) == before.size
