@@ -22,7 +22,8 @@ from keras_ganaccel.compression.finetune import (
     training_stream,
 )
 from keras_ganaccel.compression.kernels import kernel_table, sparsity_of, total_size
-from keras_ganaccel.compression.prepare import in_float32, prepare
+from keras_ganaccel.compression.plain import in_float32, with_keras_activations
+from keras_ganaccel.compression.prepare import prepare
 from keras_ganaccel.compression.preserve import preserved
 from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
@@ -193,22 +194,26 @@ def compress(
             f"Unknown technique. Received: {technique!r}. {nearest(technique, TECHNIQUES)}"
         )
     stages = TECHNIQUES[technique]
-    _check_classifier(model)
-    kind = output_kind(model, from_logits)
-    classes = num_classes(model, kind)
-    plain = in_float32(model)
+    plain = with_keras_activations(in_float32(model))
     inputs = ModelInputs.of(plain)
+    calibration = first_samples(data, calibration_samples, inputs)
+    if not stages:
+        # Nothing is trained, so that neither labels nor a single output are needed.
+        return Compressed(plain, None, technique, {}, achieved(describe(plain), plain))
+    _check_classifier(model)
+    kind = output_kind(plain, from_logits)
+    classes = num_classes(plain, kind)
     stream, distil = training_stream(
         data, teacher, classes=classes, batch_size=batch_size, seed=seed, inputs=inputs
     )
-    refused = uncarried_layers(plain) if stages else {}
+    refused = uncarried_layers(plain)
     if refused and not dry_run:
         raise _uncarried(plain, technique, refused)
     job = _Job(
         model=plain,
         technique=technique,
         tuner=FineTuner(stream, kind, classes, distil, temperature, alpha),
-        calibration=first_samples(data, calibration_samples, inputs),
+        calibration=calibration,
         steps=steps,
         learning_rate=learning_rate,
         on_progress=_shifted(on_progress, steps, len(stages)),
@@ -300,8 +305,8 @@ class _Job:
             kept = promises["number_of_clusters"] = distinct_values(self.model, plan)
             if kept > max(self.clustered.values()):
                 logger.warning(
-                    "`number_of_clusters` holds for what is trained; frozen kernels keep up to %d "
-                    "distinct values, and no fewer are promised.",
+                    "`number_of_clusters` holds for what is clustered; kernels that stay as they "
+                    "are have up to %d distinct values, and no fewer are promised.",
                     kept,
                 )
         if self.quantized is not None:

@@ -190,13 +190,9 @@ def training_stream(
     """
     if isinstance(data, tf.data.Dataset):
         return _normalised(data, teacher, classes, inputs)
-    if not (isinstance(data, (tuple, list)) and len(data) == 2):
-        raise InvalidInputError(
-            "`data` must be (x, y) arrays or a batched tf.data.Dataset. "
-            f"Received: {type(data).__name__}. Give a pair of arrays."
-        )
-    x = inputs.arrays(data[0])
-    label = checked_labels(np.asarray(data[1]), classes)
+    given, labels = _pair(data)
+    x = inputs.arrays(given)
+    label = checked_labels(np.asarray(labels), classes)
     if teacher is None:
         logits = np.zeros((len(label), 1), np.float32)
     elif isinstance(teacher, np.ndarray):
@@ -247,13 +243,23 @@ def checked_labels(y: np.ndarray, classes: int) -> np.ndarray:
 def first_samples(data: Any, count: int, inputs: ModelInputs) -> tuple[np.ndarray, ...]:
     """The first samples of the data, such as for calibration: an array for each input."""
     if not isinstance(data, tf.data.Dataset):
-        return tuple(array[:count] for array in inputs.arrays(data[0]))
+        return tuple(array[:count] for array in inputs.arrays(_pair(data)[0]))
     found: list[tuple[np.ndarray, ...]] = []
     for batch in without_autotuner(data):
         found.append(tuple(part.numpy() for part in inputs.tensors(batch[0])))
         if sum(len(parts[0]) for parts in found) >= count:
             break
     return tuple(np.concatenate(parts)[:count] for parts in zip(*found, strict=True))
+
+
+def _pair(data: Any) -> tuple[Any, Any]:
+    """Samples and labels out of what was given as data."""
+    if not (isinstance(data, (tuple, list)) and len(data) == 2):
+        raise InvalidInputError(
+            "`data` must be (x, y) arrays or a batched tf.data.Dataset. "
+            f"Received: {type(data).__name__}. Give a pair of arrays."
+        )
+    return data[0], data[1]
 
 
 def _answers(teacher: Any, classes: int, inputs: ModelInputs) -> Callable[[Any], tf.Tensor]:

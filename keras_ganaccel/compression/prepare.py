@@ -22,7 +22,7 @@ from keras_ganaccel.compression.fusion import (
     Fusion,
     find_fusions,
 )
-from keras_ganaccel.compression.graph import Graph, Step, copy_state, flatten, replay, sublayers
+from keras_ganaccel.compression.graph import Graph, Step, copy_state, flatten, replay
 from keras_ganaccel.compression.kernels import has_frozen_weights, trained_ids
 
 
@@ -55,30 +55,6 @@ class Prepared:
     model: keras.Model
     origins: dict[str, Origin] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
-
-
-def in_float32(model: keras.Model) -> keras.Model:
-    """Returns the model, or its float32 copy if any layer computes in another precision.
-
-    Args:
-        model: A built Keras 3 model. It is not changed.
-
-    Returns:
-        `model` itself, or a rebuilt copy with the same weights.
-    """
-    layers = [layer for layer in sublayers(model) if not isinstance(layer, keras.Model)]
-    if all(layer.dtype_policy.name in _PLAIN for layer in layers):
-        return model
-
-    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
-        policy = layer.dtype_policy.name
-        config = layer.get_config()
-        config["dtype"] = policy if policy in _PLAIN else "float32"
-        return type(layer).from_config(config)
-
-    clone = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
-    copy_state(model, clone)
-    return clone
 
 
 def prepare(model: keras.Model) -> Prepared:
@@ -116,7 +92,6 @@ def restore(prepared: Prepared, model: keras.Model) -> keras.Model:
 
 # Below this factor a folded channel is as good as switched off, and dividing by it is no use.
 _SWITCHED_OFF = 1e-6
-_PLAIN = ("float32", "int32", "int64", "uint8", "bool", "string")
 
 
 class _Preparation:
@@ -202,7 +177,7 @@ class _Preparation:
             layer.bias.assign(np.broadcast_to(bias, layer.bias.shape))
         _freeze(layer, source, fusion.norm.operation if fusion.norm else None, scale)
         self._record(fusion, layer.name, scale)
-        return outputs if fused else self._activated(activation, outputs)
+        return outputs if fused else self._activated(fusion.leader, activation, outputs)
 
     def _separated(self, fusion: Fusion, x: Any) -> Any:
         """Splits a separable convolution, so that what is between the halves can be quantized."""
@@ -268,12 +243,15 @@ class _Preparation:
         outputs = self._copied(fusion.leader, args, kwargs)
         if fusion.activation is None:
             return outputs
-        return self._activated(fusion.activation, outputs)
+        return self._activated(fusion.leader, fusion.activation, outputs)
 
-    def _activated(self, activation: Any, x: Any) -> Any:
+    def _activated(self, step: Step, activation: Any, x: Any) -> Any:
+        """Puts the activation of a step into a layer of its own, which then makes its output."""
         if activation is keras.activations.linear:
             return x
-        return keras.layers.Activation(activation, name=self._name("activation"))(x)
+        layer = keras.layers.Activation(activation, name=self._name("activation"))
+        self.homes[step.name] = layer.name
+        return layer(x)
 
     def _record(self, fusion: Fusion, name: str, scale: np.ndarray | None) -> None:
         norm = fusion.norm.name if fusion.norm is not None else None

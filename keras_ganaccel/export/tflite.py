@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.compression.prepare import in_float32
+from keras_ganaccel.compression.plain import in_float32
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest

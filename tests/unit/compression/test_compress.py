@@ -64,6 +64,30 @@ def test_post_training_quantization_changes_nothing(trained, digits):
         made.concrete_function()
 
 
+@pytest.mark.parametrize("data", [None, ("x",), np.zeros((4, 8, 8, 1))])
+@pytest.mark.parametrize("technique", ["ptq", "prune"])
+def test_data_of_another_form_are_refused(trained, data, technique):
+    with pytest.raises(InvalidInputError, match=r"`data` must be \(x, y\)"):
+        compress(trained, data, technique=technique)
+
+
+def test_activations_of_tensorflow_are_those_of_keras(digits):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Conv2D(8, 3, activation=tf.nn.relu),
+        keras.layers.Conv2D(8, 3, activation=tf.nn.silu),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10, activation=tf.nn.softmax),
+    ]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    made = compress(model, digits[0], technique="prune", sparsity=0.3, steps=0)
+    assert made.promises["sparsity"] >= 0.3
+    quantized = compress(model, digits[0], technique="qat", steps=0)
+    x = digits[1][0][:64]
+    np.testing.assert_allclose(quantized.keras_model(x), model(x), atol=1e-5)
+    np.testing.assert_allclose(quantized.tf_keras_model(x), model(x), atol=0.05)
+
+
 def test_dry_run_says_what_applies(trained, digits):
     made = compress(trained, digits[0], technique="pcqat", dry_run=True)
     rows = {row["layer"]: row for row in made.report}

@@ -7,7 +7,8 @@ from keras import layers as L  # noqa: N812
 
 from keras_ganaccel.compression.fusion import find_fusions
 from keras_ganaccel.compression.graph import flatten
-from keras_ganaccel.compression.prepare import in_float32, prepare, restore
+from keras_ganaccel.compression.plain import in_float32
+from keras_ganaccel.compression.prepare import prepare, restore
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.uniform(size=(6, 12, 12, 3)).astype("float32")
