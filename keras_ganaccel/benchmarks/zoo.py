@@ -12,10 +12,11 @@ import numpy as np
 from keras_ganaccel.benchmarks.cells import CellFile
 from keras_ganaccel.benchmarks.zoo_models import MODELS, ZooModel, learnable_samples
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
-from keras_ganaccel.compression.compress import Compressed, compress
+from keras_ganaccel.compression.compress import TECHNIQUES, Compressed
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, reason_of
 from keras_ganaccel.export.artifact import open_artifact
+from keras_ganaccel.export.techniques import compress_and_check
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 from keras_ganaccel.files import atomic_open
@@ -50,7 +51,9 @@ this shows what works, not how accurate it is. A cell compresses, exports and ru
 means that the file keeps its promises and answers as the model that it was made from (the
 quantization-aware one where there is one): the same class for 90 % of the samples, or the same
 values. It has the size of the file; `(mixed)` where some layers stay in float32. The numbers in
-brackets are those of the reasons below the table.
+brackets are those of the reasons below the table. Where a layer is named beside the model, the
+techniques that fine-tune get its first blocks up to that layer and a head of their own: the whole
+network would take many minutes a cell.
 """
 
 
@@ -85,11 +88,15 @@ def run_zoo(
             continue
         keras.backend.clear_session()
         entry = MODELS[name]
-        model, data = _fitted(name, entry, folder, fit_steps)
-        for row in wanted:
-            found = zoo_cell(model, data, entry, row, folder / "file.tflite", steps)
-            cells.add({"model": name, "row": row, **found})
-            progress(f"{name} {row}: {found['outcome']} {found['detail']}".rstrip())
+        for in_blocks in (False, True):
+            part = [row for row in wanted if in_blocks == _takes_blocks(entry, row)]
+            if not part:
+                continue
+            model, data = _fitted(name, entry, in_blocks, folder, fit_steps)
+            for row in part:
+                found = zoo_cell(model, data, entry, row, folder / "file.tflite", steps)
+                cells.add({"model": name, "row": row, **found})
+                progress(f"{name} {row}: {found['outcome']} {found['detail']}".rstrip())
     return cells.rows
 
 
@@ -120,7 +127,7 @@ def zoo_cell(
     try:
         if technique is not None:
             targets = labels if entry.classifies else x
-            made = compress(
+            made = compress_and_check(
                 model, (x, targets), technique=technique, steps=steps, batch_size=_BATCH, **_OPTIONS
             )
         export_tflite(
@@ -149,7 +156,8 @@ def zoo_page(cells: Iterable[Mapping[str, str]]) -> str:
     ]
     for name in MODELS:
         texts = (_text(by_place.get((name, row)), reasons) for row in ROWS)
-        lines.append(f"| {name} | {MODELS[name].source} | {' | '.join(texts)} |")
+        blocks = f", `{MODELS[name].blocks}`" if MODELS[name].blocks else ""
+        lines.append(f"| {name} | {MODELS[name].source}{blocks} | {' | '.join(texts)} |")
     notes = [f"{number}. {reason}" for reason, number in reasons.items()]
     return "\n".join([_HEAD, *lines, "", *notes]).rstrip() + "\n"
 
@@ -160,15 +168,21 @@ def write_page(path: Path, cells: Iterable[Mapping[str, str]]) -> None:
         file.write(zoo_page(cells))
 
 
+def _takes_blocks(entry: ZooModel, row: str) -> bool:
+    """Whether a cell fine-tunes, and so gets the first blocks of a large model."""
+    technique, _ = ROWS[row]
+    return bool(entry.blocks and technique and TECHNIQUES[technique])
+
+
 def _fitted(
-    name: str, entry: ZooModel, folder: Path, steps: int
+    name: str, entry: ZooModel, in_blocks: bool, folder: Path, steps: int
 ) -> tuple[keras.Model, tuple[Any, np.ndarray]]:
-    """Builds a model and fits it, or takes up the weights of an earlier run."""
+    """Builds a model or its first blocks and fits it, or takes up an earlier run's weights."""
     keras.utils.set_random_seed(0)
-    model = entry.build()
+    model = entry.build_blocks() if in_blocks else entry.build()
     classes = num_classes(model, output_kind(model)) if entry.classifies else 2
     data = learnable_samples(model, classes, _ROWS_OF_DATA, entry.input_range)
-    weights = folder / f"{name}.weights.h5"
+    weights = folder / f"{name}{'_blocks' if in_blocks else ''}.weights.h5"
     if weights.is_file():
         model.load_weights(weights)
         return model, data

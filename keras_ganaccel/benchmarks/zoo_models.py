@@ -27,12 +27,22 @@ class ZooModel:
         build: Makes it, untrained.
         input_range: What it takes for black and white.
         classifies: False for an autoencoder, which is to give back what it gets.
+        blocks: The layer up to which its first blocks are what is fine-tuned, with a head of their
+            own: the whole network would take many minutes for each technique. Empty for all of it.
     """
 
     source: str
     build: Callable[[], keras.Model]
     input_range: tuple[float, float] = (0.0, 1.0)
     classifies: bool = True
+    blocks: str = ""
+
+    def build_blocks(self) -> keras.Model:
+        """Makes the first blocks up to `blocks`, with a head for as many classes."""
+        whole = self.build()
+        found = whole.get_layer(self.blocks).output
+        outputs = L.Dense(whole.output_shape[-1])(L.GlobalAveragePooling2D()(found))
+        return keras.Model(whole.inputs[0], outputs, name=f"{whole.name}_blocks")
 
 
 def ds_cnn() -> keras.Model:
@@ -185,17 +195,19 @@ def application(name: str, size: int = 32, classes: int = 10, **options: Any) ->
 
 
 _BYTES = (0.0, 255.0)
-_APPLICATIONS: Mapping[str, tuple[tuple[float, float], int]] = {
-    "MobileNet": ((-1.0, 1.0), 32),
-    "MobileNetV2": ((-1.0, 1.0), 32),
-    "MobileNetV3Small": (_BYTES, 32),
-    "EfficientNetB0": (_BYTES, 32),
-    "EfficientNetV2B0": (_BYTES, 32),
-    "NASNetMobile": ((-1.0, 1.0), 32),
-    "DenseNet121": ((0.0, 1.0), 32),
-    "ResNet50": ((0.0, 1.0), 32),
-    "ConvNeXtTiny": (_BYTES, 32),
-    "InceptionResNetV2": ((-1.0, 1.0), 75),
+# Range of the inputs, size of the images, and the layer up to which is fine-tuned: past one block
+# of each kind.
+_APPLICATIONS: Mapping[str, tuple[tuple[float, float], int, str]] = {
+    "MobileNet": ((-1.0, 1.0), 32, "conv_pw_6_relu"),
+    "MobileNetV2": ((-1.0, 1.0), 32, "block_4_add"),
+    "MobileNetV3Small": (_BYTES, 32, "expanded_conv_4_add"),
+    "EfficientNetB0": (_BYTES, 32, "block2b_add"),
+    "EfficientNetV2B0": (_BYTES, 32, "block4b_add"),
+    "NASNetMobile": ((-1.0, 1.0), 32, "reduction_concat_stem_1"),
+    "DenseNet121": ((0.0, 1.0), 32, "pool2_pool"),
+    "ResNet50": ((0.0, 1.0), 32, "conv3_block1_out"),
+    "ConvNeXtTiny": (_BYTES, 32, "convnext_tiny_stage_1_block_0_identity"),
+    "InceptionResNetV2": ((-1.0, 1.0), 75, "block35_1_ac"),
 }
 MODELS: Mapping[str, ZooModel] = {
     "resnet8": ZooModel("MLPerf Tiny", partial(resnet8, DataSpec(32, 32, 3, tuple("abcde")), 0)),
@@ -209,8 +221,10 @@ MODELS: Mapping[str, ZooModel] = {
     "text_cnn": ZooModel("keras.io", text_cnn),
     "structured_data": ZooModel("keras.io", structured_data),
     **{
-        name: ZooModel("keras.applications", partial(application, name, size), input_range)
-        for name, (input_range, size) in _APPLICATIONS.items()
+        name: ZooModel(
+            "keras.applications", partial(application, name, size), input_range, blocks=blocks
+        )
+        for name, (input_range, size, blocks) in _APPLICATIONS.items()
     },
 }
 
