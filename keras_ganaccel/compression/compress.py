@@ -21,12 +21,14 @@ from keras_ganaccel.compression.finetune import (
     first_samples,
     training_stream,
 )
+from keras_ganaccel.compression.graph import flatten
 from keras_ganaccel.compression.kernels import kernel_table, sparsity_of, total_size
 from keras_ganaccel.compression.plain import in_float32, with_keras_activations
 from keras_ganaccel.compression.prepare import prepare
 from keras_ganaccel.compression.preserve import preserved
 from keras_ganaccel.compression.prune import prune, prune_plan
 from keras_ganaccel.compression.quantize import QuantizedModel, quantize
+from keras_ganaccel.compression.quantizers import ONE_HOT
 from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.inputs import ModelInputs
@@ -209,6 +211,8 @@ def compress(
     refused = uncarried_layers(plain)
     if refused and not dry_run:
         raise _uncarried(plain, technique, refused)
+    if "qat" in stages and not dry_run:
+        _check_encodings(plain, technique)
     job = _Job(
         model=plain,
         technique=technique,
@@ -343,6 +347,22 @@ def _check_classifier(model: keras.Model) -> None:
             f"A classifier has one output (batch, classes). Received: {model.name!r} with "
             f"{received}. Compress keras.Model(model.inputs, output) for one of its outputs, or "
             "export it with `export_tflite`."
+        )
+
+
+def _check_encodings(model: keras.Model, technique: str) -> None:
+    """Refuses one-hot encodings in an int8 file, whose values there are not ones and zeros.
+
+    Raises:
+        UnsupportedLayerError: There is one; it is named.
+    """
+    kinds = {step.name: type(step.operation).__name__ for step in flatten(model).steps}
+    found = [f"{name!r} ({kind})" for name, kind in kinds.items() if kind in ONE_HOT]
+    if found:
+        raise UnsupportedLayerError(
+            f"A one-hot encoding does not keep its values in the int8 file of {technique!r}. "
+            f"Received: {', '.join(found[:_NAMED])}. Encode in front of the model, look up with "
+            "Embedding, or choose 'prune' or 'cluster' and export 'dynamic_range'."
         )
 
 

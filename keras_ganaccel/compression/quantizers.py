@@ -12,7 +12,7 @@ from typing import Any
 
 import tf_keras
 
-from keras_ganaccel.compression.tfmot import load_tfmot
+from keras_ganaccel.compression.tfmot import load_tfmot, moving_range
 
 _L = tf_keras.layers
 _KERNELS = {
@@ -42,6 +42,12 @@ _INTEGER_ACTIVATIONS = (
 )  # fmt: skip
 # TFLite gives the results of these fixed scales of its own.
 _FIXED_RANGE = ("softmax", "sigmoid", "tanh", "log_softmax")
+# Their int8 kernels ignore their own scales: ones and zeros become other numbers.
+ONE_HOT = ("CategoryEncoding", "MultiHot", "OneHot")
+# TF-MOT's 0.999 makes up for ranges that start anywhere over a long training. Calibrated ones start
+# where the outputs are; those of a model that still learns grow, and what lies beyond the range
+# passes no gradient.
+_RANGE_DECAY = 0.95
 _OPERATIONS = ("Mean", "Add", "Subtract", "Multiply", "Clip", "Maximum", "Minimum", "Relu")
 
 
@@ -87,6 +93,8 @@ def rule_for(layer: Any) -> Rule:
     if operation in _OPERATIONS:
         return Rule(output=True)
     name = operation or getattr(layer, "hosted_name", kind.__name__)
+    if name in ONE_HOT:
+        return Rule(reason="a one-hot encoding does not keep its values in int8")
     return Rule(reason=f"{name} has no quantization rule")
 
 
@@ -131,6 +139,22 @@ def _classes() -> tuple[type, type]:
                 for end, value in (("min", -6.0), ("max", 6.0))
             }
 
+    class OutputQuantizer(quantizers.MovingAverageQuantizer):  # type: ignore[misc]
+        """An asymmetric int8 range that follows the output within some dozen steps."""
+
+        def __init__(self) -> None:
+            super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+
+        def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:
+            """Fake-quantizes and, while training, moves the range."""
+            return moving_range()(
+                inputs,
+                weights["min_var"],
+                weights["max_var"],
+                ema_decay=_RANGE_DECAY,
+                is_training=training,
+            )
+
     class Config(base_config):
         """Quantizes what a `Rule` says."""
 
@@ -156,10 +180,7 @@ def _classes() -> tuple[type, type]:
             assert not quantize_activations  # outputs are quantized after the fused activation
 
         def get_output_quantizers(self, layer: Any) -> list[Any]:
-            moving = quantizers.MovingAverageQuantizer(
-                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
-            )
-            return [moving] if self.output else []
+            return [OutputQuantizer()] if self.output else []
 
         def get_config(self) -> dict[str, Any]:
             return {"kernel": self.kernel, "output": self.output}

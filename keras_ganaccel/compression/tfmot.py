@@ -52,6 +52,18 @@ def magnitude_pruning() -> Any:
     return pruning_impl.Pruning
 
 
+def moving_range() -> Any:
+    """TF-MOT's fake quantization with a range that follows what passes through it.
+
+    Returns:
+        The function ``MovingAvgQuantize``.
+    """
+    load_tfmot()
+    from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
+
+    return quant_ops.MovingAvgQuantize
+
+
 def rewrapped(model: Any, wrap: Callable[[Any], Any]) -> Any:
     """Builds a tf_keras model anew with other layers, such as TF-MOT's wrappers.
 

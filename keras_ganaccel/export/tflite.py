@@ -204,7 +204,7 @@ def _converter(serving: Serving, quantization: str, rows: Any, aware: bool) -> A
             f"Loops cannot be calibrated for {quantization!r}. Received: a recurrent layer. "
             "Build it with unroll=True, or choose 'dynamic_range'."
         )
-    if rows is not None and has_one_hot(function):
+    if has_one_hot(function) and (rows is not None or (aware and quantization == "int8")):
         raise UnsupportedLayerError(
             f"A one-hot encoding does not keep its values in {quantization!r}. Received: a layer "
             "such as CategoryEncoding. Encode in front of the model, look up with Embedding, or "

@@ -147,6 +147,17 @@ def test_one_hot_categories_are_refused_in_int8_which_would_scramble_them(tmp_pa
     codes = np.arange(8)[:, None]
     with pytest.raises(UnsupportedLayerError, match=r"one-hot.*CategoryEncoding"):
         export_tflite(model, tmp_path / "m.tflite", "int8", representative_dataset=codes)
+    seen = []
+    for technique in ("qat", "pcqat", "structured_qat"):
+        with pytest.raises(UnsupportedLayerError, match=r"one-hot.*\(CategoryEncoding\)"):
+            compress(
+                model, (codes, codes[:, 0] % 4), technique=technique,
+                on_progress=lambda *at: seen.append(at),
+            )  # fmt: skip
+    assert seen == []
+    plan = compress(model, (codes, codes[:, 0] % 4), technique="qat", dry_run=True)
+    (row,) = [row for row in plan.report if row["kind"] == "CategoryEncoding"]
+    assert "one-hot" in row["quantize"]
     path = export_tflite(model, tmp_path / "m.tflite")
     labels = model.predict(codes, verbose=0).argmax(axis=1)
     assert verify(path, (codes, labels), latency_repeats=0).accuracy == 1.0
