@@ -47,7 +47,7 @@ ONE_HOT = ("CategoryEncoding", "MultiHot", "OneHot")
 # TF-MOT's 0.999 makes up for ranges that start anywhere over a long training. Calibrated ones start
 # where the outputs are; those of a model that still learns grow, and what lies beyond the range
 # passes no gradient.
-_RANGE_DECAY = 0.95
+_RANGE_DECAY = 0.8
 _OPERATIONS = ("Mean", "Add", "Subtract", "Multiply", "Clip", "Maximum", "Minimum", "Relu")
 
 
@@ -140,7 +140,7 @@ def _classes() -> tuple[type, type]:
             }
 
     class OutputQuantizer(quantizers.MovingAverageQuantizer):  # type: ignore[misc]
-        """An asymmetric int8 range that follows the output within some dozen steps."""
+        """An asymmetric int8 range that follows the output within a few steps."""
 
         def __init__(self) -> None:
             super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
