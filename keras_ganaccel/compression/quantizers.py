@@ -139,7 +139,7 @@ def _classes() -> tuple[type, type]:
                 for end, value in (("min", -6.0), ("max", 6.0))
             }
 
-    class OutputQuantizer(quantizers.MovingAverageQuantizer):  # type: ignore[misc]
+    class OutputQuantizer(quantizers.MovingAverageQuantizer):
         """An asymmetric int8 range that follows the output within a few steps."""
 
         def __init__(self) -> None:
