@@ -212,7 +212,7 @@ def compress(
     if refused and not dry_run:
         raise _uncarried(plain, technique, refused)
     if "qat" in stages and not dry_run:
-        _check_encodings(plain, technique)
+        _check_encodings(plain)
     job = _Job(
         model=plain,
         technique=technique,
@@ -350,7 +350,7 @@ def _check_classifier(model: keras.Model) -> None:
         )
 
 
-def _check_encodings(model: keras.Model, technique: str) -> None:
+def _check_encodings(model: keras.Model) -> None:
     """Refuses one-hot encodings in an int8 file, whose values there are not ones and zeros.
 
     Raises:
@@ -360,7 +360,7 @@ def _check_encodings(model: keras.Model, technique: str) -> None:
     found = [f"{name!r} ({kind})" for name, kind in kinds.items() if kind in ONE_HOT]
     if found:
         raise UnsupportedLayerError(
-            f"A one-hot encoding does not keep its values in the int8 file of {technique!r}. "
+            "A one-hot encoding does not keep its values in 'int8'. "
             f"Received: {', '.join(found[:_NAMED])}. Encode in front of the model, look up with "
             "Embedding, or choose 'prune' or 'cluster' and export 'dynamic_range'."
         )
