@@ -134,6 +134,7 @@ def check(model, samples=None):
     return twin
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("name", CASES)
 def test_layer_equals_its_translation(name):
     layer, shape = CASES[name]

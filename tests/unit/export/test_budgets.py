@@ -40,6 +40,7 @@ def constants_that_are_shared(file):
         file.main.tensors[file.add_tensor([2**10, 2**10])].buffer = buffer
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("lie", "message"),
     [
@@ -57,6 +58,7 @@ def test_small_files_that_unpack_into_huge_ones(lie, message, forged, tmp_path):
         inspect_tflite(path)
 
 
+@pytest.mark.train
 def test_a_loop_that_ends_on_zeros_alone(forged, data, tmp_path, monkeypatch):
     file = forged()
     logits = int(file.main.outputs[0])

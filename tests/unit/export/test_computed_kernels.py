@@ -28,6 +28,7 @@ class Normed(L.Layer):
         return keras.ops.conv(x, self.direction / norm)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("layer", [Patches, Normed])
 @pytest.mark.parametrize("form", ["float32", "int8"])
 def test_the_file_holds_their_values(layer, form, tmp_path):

@@ -211,6 +211,7 @@ def as_sum_with_nothing(file):
     operator.inputs = [operator.inputs[0], hidden, *operator.inputs[2:]]
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("lie", [as_factor_and_sum, as_sum_with_nothing])
 def test_weights_in_no_kernel_are_told_of_and_keep_no_promise(lie, forged, plain, data, tmp_path):
     file = forged()

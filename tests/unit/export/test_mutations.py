@@ -80,6 +80,7 @@ def recounted(path, data):
     return right / len(y), macs
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("quantization", ["float32", "int8"])
 def test_mutations_are_refused_or_the_figures_are_true(quantization, published, data, tmp_path):
     rng = np.random.default_rng(20261127)

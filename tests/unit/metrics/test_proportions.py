@@ -49,6 +49,7 @@ def test_what_is_certain_has_an_interval_on_one_side_of_zero(b, c, both, neither
     assert mirrored.p_value == pytest.approx(found.p_value)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("rows", [30, 300])
 def test_the_interval_holds_the_true_difference_as_often_as_it_says(rows):
     random = np.random.default_rng(0)

@@ -208,6 +208,7 @@ def _rising(index):
     return tf.constant(0.5, tf.float64)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("schedule", "same"),
     [
@@ -309,6 +310,7 @@ def test_sources_that_do_not_fit_are_refused():
             mix_datasets(real, real, 0.1, **options)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("real_dtype", "generated_dtype", "mixed"),
     [("int32", "int64", "int64"), ("int64", "int32", "int64"), ("uint8", "int32", "int32")],
