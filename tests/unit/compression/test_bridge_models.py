@@ -69,7 +69,7 @@ def test_users_model_is_not_touched():
     image = keras.Input((8, 8, 3), name="image")
     x = L.BatchNormalization(momentum=0.5)(L.Dropout(0.5, seed=1)(image))
     model = keras.Model(image, L.Dense(2)(L.RandomFlip(seed=2)(x)))
-    before = [np.array(v.value) for v in model.variables]
+    before = [v.numpy().copy() for v in model.variables]
     operations = [len(o._inbound_nodes) for o in model._operations]
     bridge.to_tf_keras(model, samples=np.ones((4, 8, 8, 3), np.float32))
     for old, variable in zip(before, model.variables, strict=True):

@@ -111,6 +111,7 @@ def test_what_others_see_is_not_folded(branch):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.bfloat16
 def test_mixed_precision_is_rebuilt_in_float32():
     image = keras.Input((6,), name="image")
     inner = keras.Sequential([keras.Input((4,)), L.Dense(4, dtype="mixed_bfloat16", name="b")])

@@ -239,6 +239,7 @@ def test_a_saved_model_trains_on_as_if_nothing_had_happened(trained, tmp_path):
     assert loaded.get_config()["augmentation"] == ["translation"]
 
 
+@pytest.mark.bfloat16
 def test_bfloat16_keeps_losses_in_float32_and_trains():
     spec = DataSpec(8, 8, 1, ("a", "b"))
     gan = ConditionalGAN(

@@ -44,6 +44,7 @@ def test_counters_are_copied():
     np.testing.assert_array_equal(average.variables[0].numpy(), model.variables[0].numpy())
 
 
+@pytest.mark.bfloat16
 def test_the_average_computes_in_float32():
     generator = build_generator(DataSpec(8, 8, 1, ("a",)), 4, width=4, dtype="mixed_bfloat16")
     average = averaging_copy(generator)

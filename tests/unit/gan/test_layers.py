@@ -118,6 +118,7 @@ def test_conditional_batch_norm_in_inference_treats_samples_alone():
     np.testing.assert_array_equal(layer.moving_mean, [1.0, 2.0, 3.0])
 
 
+@pytest.mark.bfloat16
 def test_conditional_batch_norm_in_bfloat16_keeps_float32_statistics():
     layer = ConditionalBatchNormalization(2, dtype="mixed_bfloat16", name="normalization")
     x = tf.constant(RNG.normal(5.0, 1.0, (8, 4, 4, 2)), tf.bfloat16)

@@ -142,6 +142,7 @@ def test_penalty_reaches_every_weight(architecture, spectral_norm):
     assert all(np.isfinite(gradient).all() for gradient in gradients if gradient is not None)
 
 
+@pytest.mark.bfloat16
 def test_logits_in_bfloat16_are_near_those_in_float32():
     for architecture in ("residual", "convolutional"):
         exact = small_discriminator(architecture)

@@ -100,6 +100,7 @@ def test_projection_head_adds_the_labels_part():
     np.testing.assert_allclose(outputs, plain + (table[labels] * features).sum(1), atol=1e-5)
 
 
+@pytest.mark.bfloat16
 def test_projection_head_is_float32_under_a_low_precision_policy():
     head = ProjectionLogit(3, spectral_norm=True, dtype="mixed_bfloat16", name="logit")
     outputs = head([tf.ones((2, 5), tf.bfloat16), np.array([0, -1])], training=True)
