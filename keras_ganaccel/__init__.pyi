@@ -29,11 +29,11 @@ from .report.ledger import Ledger as Ledger
 
 # Data.
 from .data.audit import Audit as Audit
-from .data.preprocess import signed_to_unit as signed_to_unit
-from .data.preprocess import unit_to_signed as unit_to_signed
-from .data.sources import LabelledData as LabelledData
-from .data.sources import load_data as load_data
-from .data.spec import DataSpec as DataSpec
+from .modality.image.preprocess import signed_to_unit as signed_to_unit
+from .modality.image.preprocess import unit_to_signed as unit_to_signed
+from .modality.load import LabelledData as LabelledData
+from .modality.load import load_data as load_data
+from .modality.image.spec import DataSpec as DataSpec
 from .data.split import Splits as Splits
 
 # Classifiers, teachers, distillation.

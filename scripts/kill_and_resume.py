@@ -27,11 +27,11 @@ def train(folder: str, steps: int, every: int) -> None:
     from sklearn.datasets import load_digits
 
     from keras_ganaccel.checkpoint import model_state
-    from keras_ganaccel.data.spec import DataSpec
     from keras_ganaccel.gan.conditional_gan import ConditionalGAN
     from keras_ganaccel.gan.discriminator import build_discriminator
     from keras_ganaccel.gan.generator import build_generator
     from keras_ganaccel.gan.train import train_gan
+    from keras_ganaccel.modality.image.spec import DataSpec
 
     digits = load_digits()
     x = (digits.images[:600, ..., None] / 8.0 - 1.0).astype(np.float32)

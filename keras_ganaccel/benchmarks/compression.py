@@ -17,11 +17,11 @@ from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.compression.compress import compress
 from keras_ganaccel.config import DataConfig
 from keras_ganaccel.config_file import to_dict
-from keras_ganaccel.data.sources import load_configured
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
+from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import load_configured
 
 # Name, quantization of the export, technique, its options.
 ROWS: tuple[tuple[str, str, str, Mapping[str, Any]], ...] = (

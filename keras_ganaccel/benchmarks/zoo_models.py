@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_ganaccel.benchmarks.compression import resnet8
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.modality.image.spec import DataSpec
 
 L = keras.layers
 VOCABULARY = 60

@@ -12,8 +12,8 @@ import keras
 
 from keras_ganaccel.classifier.applications import application_names, build_application
 from keras_ganaccel.classifier.weights import seeded_initializers
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.modality.image.spec import DataSpec
 
 # Moving statistics settle within some 40 steps: fine-tuning and the gate train briefly.
 _MOMENTUM = 0.9

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.spec import DataSpec
 
 LOGITS = "logits"
 SOFTMAX = "softmax"

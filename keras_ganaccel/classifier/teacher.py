@@ -25,10 +25,10 @@ from keras_ganaccel.classifier.outputs import (
 )
 from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.train import train_classifier
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest, reason_of
 from keras_ganaccel.files import atomic_save, save_keras
 from keras_ganaccel.json_files import write_json
+from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

@@ -107,8 +107,8 @@ def sample(
     options.check_new_file(out, ".npz", ".png")
     import numpy as np
 
-    from keras_ganaccel.data.preprocess import signed_to_unit
     from keras_ganaccel.gan.trained import TrainedGenerator
+    from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
     trained = TrainedGenerator.load(generator, classes)
     labels = np.repeat(np.arange(classes), count)

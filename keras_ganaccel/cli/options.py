@@ -20,7 +20,7 @@ from keras_ganaccel.errors import InvalidInputError, MissingFileError
 if TYPE_CHECKING:
     import keras
 
-    from keras_ganaccel.data.sources import LabelledData
+    from keras_ganaccel.modality.load import LabelledData
 
 _DATA = (
     "digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, a .csv file of pixels, or a folder "
@@ -97,7 +97,7 @@ class DataOptions:
             seed: Seed of the draw of labelled and validation rows.
             image_size: Where none was given.
         """
-        from keras_ganaccel.data.sources import load_configured
+        from keras_ganaccel.modality.load import load_configured
 
         config = self.config()
         if config.image_size is None:

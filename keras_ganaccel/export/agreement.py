@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.inspect import TensorFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.modality.image.spec import DataSpec
 
 # Ends found as the extremes of other rows of the same data differ by little.
 _SAME_RANGE = 0.05

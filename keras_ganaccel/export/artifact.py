@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.export.agreement import (
     HABITS,
@@ -29,6 +28,7 @@ from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.promises import are_many
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import kind_of_values, probabilities
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 class Runner(Protocol):

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.preprocess import to_unit
-from keras_ganaccel.data.sources import load_samples
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.artifact import Artifact, open_artifact
+from keras_ganaccel.modality.image.preprocess import to_unit
+from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import load_samples
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.renumber import renumber_functions
 from keras_ganaccel.export.serving import keras_serving, kind_of
+from keras_ganaccel.modality.image.spec import DataSpec
 
 METADATA_FILE = f"assets.extra/{ENTRY}.json"
 

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import output_kind
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.naming import input_names, output_names
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from keras_ganaccel.compression.compress import TECHNIQUES, Compressed
 from keras_ganaccel.compression.compress import compress as compress_with
 from keras_ganaccel.compression.finetune import first_samples
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
 from keras_ganaccel.export.faithful import SAMPLES, checked
 from keras_ganaccel.export.inspect import inspect_tflite
@@ -27,6 +26,7 @@ from keras_ganaccel.export.promises import integer_problems
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
 from keras_ganaccel.metrics.proportions import paired_difference
+from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 from keras_ganaccel.words import FEW_ROWS, percent
 from keras_ganaccel.words import points as points_of

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from keras_ganaccel.compression.plain import in_float32
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 from keras_ganaccel.export import flatbuffer, naming
 from keras_ganaccel.export.calibration import as_generator, calibration_rows, pin_range
@@ -29,6 +28,7 @@ from keras_ganaccel.export.serving import (
     with_raw_input,
 )
 from keras_ganaccel.files import atomic_open
+from keras_ganaccel.modality.image.spec import DataSpec
 
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 

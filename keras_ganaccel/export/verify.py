@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.sources import LabelledData
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.export.agreement import (
     check_classes,
@@ -30,6 +28,8 @@ from keras_ganaccel.export.reference import compare, reference_of
 from keras_ganaccel.export.scores import Scores, probabilities, score
 from keras_ganaccel.export.taken import tried
 from keras_ganaccel.metrics.proportions import PairedDifference
+from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import LabelledData
 
 logger = logging.getLogger(__name__)
 

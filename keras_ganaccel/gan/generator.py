@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gan.blocks import Blocks, factors, has_blocks, pyramid, stage_channels
 from keras_ganaccel.gan.layers import (
@@ -17,6 +16,7 @@ from keras_ganaccel.gan.layers import (
     ConditionalBatchNormalization,
     SubpixelShuffle,
 )
+from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 
 

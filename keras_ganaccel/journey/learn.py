@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_ganaccel.classifier.teacher import build_teacher
 from keras_ganaccel.classifier.train import score_logits
-from keras_ganaccel.data.preprocess import unit_to_signed
 from keras_ganaccel.errors import RunFailedError
 from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.build import build_gan
@@ -34,6 +33,7 @@ from keras_ganaccel.mixing.rejection import (
     discriminator_score,
 )
 from keras_ganaccel.mixing.sources import GanSource, Source
+from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
 from keras_ganaccel.words import percent

@@ -7,8 +7,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_ganaccel.data.preprocess import signed_to_unit
-from keras_ganaccel.data.sources import LabelledData
 from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.metrics.frechet import frechet_distance
@@ -16,6 +14,8 @@ from keras_ganaccel.metrics.kid import kid
 from keras_ganaccel.metrics.memorization import memorization_report
 from keras_ganaccel.metrics.prdc import prdc
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
+from keras_ganaccel.modality.load import LabelledData
 from keras_ganaccel.seeds import derive_seed
 
 _LEAST_FOR_FRECHET = 2048

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
+from keras_ganaccel.modality.image.spec import DataSpec
 
 _INCEPTION_SIZE = 299
 

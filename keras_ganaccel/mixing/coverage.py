@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.members import answer_function, teacher_function
 from keras_ganaccel.classifier.outputs import EPSILON
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.layers import ClassEmbedding
 from keras_ganaccel.gan.noise import noise_rows, uniform_rows
 from keras_ganaccel.mixing.filters import content_uniforms
 from keras_ganaccel.mixing.sources import GanSource, Source, weights_digest
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 
 _BATCH = 256

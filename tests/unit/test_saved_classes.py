@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import keras_ganaccel
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.gan.discriminator import build_discriminator
 from keras_ganaccel.gan.generator import build_generator
+from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.saved_classes import CLASSES, StandIn
 
 pytestmark = pytest.mark.train

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks.periodic import Periodic
 from keras_ganaccel.metrics.kid import kid
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 logger = logging.getLogger(__name__)
 

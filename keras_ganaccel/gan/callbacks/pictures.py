@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.distribution import is_chief
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.gan.callbacks.periodic import Periodic
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 _LEAST_SIDE = 32
 _GAP = 2

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from keras_ganaccel.checkpoint import model_state, restore_model_state
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.distribution import learning_rate_of
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks.averages import IntervalMeans
 from keras_ganaccel.gan.callbacks.periodic import Periodic
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from keras_ganaccel.benchmarks.students import Students
 from keras_ganaccel.benchmarks.subject import Settings, Subject
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import DataConfig, GanConfig
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gate.arms import Recipe
+from keras_ganaccel.modality.load import load_data
 
 SMALL = Settings(
     data=DataConfig(labels_per_class=10),

@@ -7,8 +7,8 @@ import pytest
 
 from keras_ganaccel.benchmarks.gan import FIGURES, _with_reported, benchmark_gan
 from keras_ganaccel.cli.main import _run
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.load import load_data
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from keras_ganaccel.classifier.applications import (
 )
 from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 

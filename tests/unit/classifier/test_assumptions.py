@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ganaccel.classifier.assumptions import UNIT, assume
-from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 3, ("a", "b", "c"), value_range=(0.0, 16.0))
 BYTES, SIGNED, RAW = (0.0, 255.0), (-1.0, 1.0), (0.0, 16.0)

@@ -10,8 +10,8 @@ from keras_ganaccel.classifier.outputs import (
     output_kind,
     predict_logits,
 )
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 def _ending(*layers, units=3, activation=None):

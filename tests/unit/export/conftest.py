@@ -12,12 +12,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from sklearn.datasets import load_digits
 
-from keras_ganaccel.data.sources import load_data
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.export import flatbuffer
 from keras_ganaccel.export.metadata import ENTRY
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.tflite_schema import operator_name
+from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import load_data
 
 FORMATS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 SPEC = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.predict import predict, predict_files
 from keras_ganaccel.export.tflite import export_tflite
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 

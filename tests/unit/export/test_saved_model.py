@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.saved_model import export_saved_model
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.tflite import export_tflite
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 
@@ -91,7 +91,7 @@ def test_another_process_writes_the_same_bytes(trained, files, digits, tmp_path)
     np.save(tmp_path / "x.npy", digits.x[:200])
     program = """
 import sys, keras, numpy as np
-from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.export.tflite import export_tflite
 keras.layers.Dense(3)(keras.Input((2,)))
 model = keras.saving.load_model("model.keras")

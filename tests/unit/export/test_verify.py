@@ -7,7 +7,6 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from sklearn import metrics
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import (
     GanAccelError,
     InvalidInputError,
@@ -20,6 +19,7 @@ from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.tflite_schema import constant
 from keras_ganaccel.export.verify import verify
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.backbone import BackboneInput, build_backbone_discriminator
 from keras_ganaccel.gan.discriminator import build_discriminator
+from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))
 RNG = np.random.default_rng(0)

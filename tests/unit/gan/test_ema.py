@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.gan.ema import average_decay, averaging_copy, update_average
 from keras_ganaccel.gan.generator import build_generator
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 def test_a_weight_counts_half_after_the_half_life():

@@ -3,8 +3,8 @@
 import pytest
 
 from keras_ganaccel.config import preset, with_values
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.journey.accelerate import accelerate
+from keras_ganaccel.modality.load import load_data
 from keras_ganaccel.rundir import RunFolder
 
 pytestmark = pytest.mark.train

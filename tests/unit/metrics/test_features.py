@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.metrics.features import (
     FeatureExtractor,
     inception_extractor,
     train_feature_extractor,
 )
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 def small_model(head):

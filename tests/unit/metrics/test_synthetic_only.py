@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.metrics.features import train_feature_extractor
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
+from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks import KIDCallback
 from keras_ganaccel.metrics.kid import kid
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 pytestmark = pytest.mark.train
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from keras_ganaccel.checkpoint import restore_model_state
-from keras_ganaccel.data.preprocess import signed_to_unit, unit_to_signed
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.train import train_gan
+from keras_ganaccel.modality.image.preprocess import signed_to_unit, unit_to_signed
 from keras_ganaccel.rundir import read_metrics
 
 pytestmark = pytest.mark.train

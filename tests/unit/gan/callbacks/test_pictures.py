@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.gan.callbacks import SampleGrid, TensorBoardImages, grid_image
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (5, 9, 3), (40, 33, 1)])

@@ -5,9 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.preprocess import signed_to_unit
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks import Watchdog
+from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 pytestmark = pytest.mark.train
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from keras_ganaccel.data.memory import read_memory
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.memory import read_memory
+from keras_ganaccel.modality.load import load_data
 
 X = np.random.default_rng(0).integers(0, 256, (90, 6, 5, 3), np.uint8)
 Y = np.arange(90) % 3

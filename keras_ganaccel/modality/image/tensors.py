@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.images import MOST_BYTES
 from keras_ganaccel.data.vocabulary import find_keys
 from keras_ganaccel.errors import InvalidInputError, reason_of
+from keras_ganaccel.modality.image.images import MOST_BYTES
 
 
 def is_dataset(value: Any) -> bool:

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_ganaccel.data.folders import list_files, read_class_folders
 from keras_ganaccel.data.vocabulary import split_of
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.folders import list_files, read_class_folders
 
 RED = (200, 30, 40)
 

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import RawData, check_samples, combine_arrays, resize_samples
 from keras_ganaccel.errors import (
     InvalidInputError,
     MissingExtraError,
     MissingFileError,
     nearest,
     reason_of,
+)
+from keras_ganaccel.modality.image.arrays import (
+    RawData,
+    check_samples,
+    combine_arrays,
+    resize_samples,
 )
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ganaccel.data.preprocess import to_unit
-from keras_ganaccel.data.samples import load_samples, read_samples
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.preprocess import to_unit
+from keras_ganaccel.modality.image.samples import load_samples, read_samples
+from keras_ganaccel.modality.image.spec import DataSpec
 
 GREY = DataSpec(8, 8, 1, ("a", "b"), (0.0, 16.0))
 COLOUR = DataSpec(6, 5, 3, ("a", "b"), (0.0, 255.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_ganaccel.data.spec import DataSpec
+from keras_ganaccel.modality.image.spec import DataSpec
 
 
 def to_unit(x: np.ndarray, spec: DataSpec) -> np.ndarray:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import RawData
-from keras_ganaccel.data.images import image_suffixes, read_images, relative_names
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.vocabulary import split_of, split_within
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.arrays import RawData
+from keras_ganaccel.modality.image.images import image_suffixes, read_images, relative_names
 
 _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")
 # What operating systems and tools leave behind.

@@ -11,19 +11,19 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_ganaccel.config import DataConfig
-from keras_ganaccel.data import arrays, folders, frames, libraries
-from keras_ganaccel.data.arrays import RawData, resize_samples
 from keras_ganaccel.data.audit import Audit, audit, sample_keys
-from keras_ganaccel.data.images import LARGEST_SIDE, check_sides
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
-from keras_ganaccel.data.memory import read_memory
-from keras_ganaccel.data.preprocess import to_unit
-from keras_ganaccel.data.samples import load_samples, read_samples
-from keras_ganaccel.data.scale import check_width, narrow_note, natural_range, off_scale
-from keras_ganaccel.data.spec import DataSpec
 from keras_ganaccel.data.split import Splits, make_splits
 from keras_ganaccel.data.vocabulary import SPLIT_NAMES
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
+from keras_ganaccel.modality.image import arrays, folders, frames, libraries
+from keras_ganaccel.modality.image.arrays import RawData, resize_samples
+from keras_ganaccel.modality.image.images import LARGEST_SIDE, check_sides
+from keras_ganaccel.modality.image.memory import read_memory
+from keras_ganaccel.modality.image.preprocess import to_unit
+from keras_ganaccel.modality.image.samples import load_samples, read_samples
+from keras_ganaccel.modality.image.scale import check_width, narrow_note, natural_range, off_scale
+from keras_ganaccel.modality.image.spec import DataSpec
 
 __all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
 

@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.load import load_data
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_a_value_range_far_from_the_data_is_said(arrays, ends):
         ("no.npz", MissingFileError, "no.npz"),
         ("x.npy,y.npy", MissingFileError, "x.npy"),
         ("x.npy,y.npy,z.npy", InvalidInputError, "3 files"),
-        (__file__, InvalidInputError, "test_sources.py"),
+        (__file__, InvalidInputError, "test_load.py"),
         (np.zeros((2, 2)), InvalidInputError, "ndarray"),
         ((1, 2, 3), InvalidInputError, "tuple of 3"),
         (None, InvalidInputError, "NoneType"),
@@ -289,7 +289,7 @@ def test_loading_does_not_import_tensorflow(tmp_path, arrays):
             Image.fromarray(x[row] ^ ord(label)).save(tmp_path / "folder" / label / f"{row}.png")
     code = f"""
 import sys
-from keras_ganaccel.data.sources import load_data
+from keras_ganaccel.modality.load import load_data
 for source in ("digits", {str(tmp_path / "d.npz")!r}, {str(tmp_path / "folder")!r}):
     load_data(source)
 for wrong in ("absent", "keras:mnits"):

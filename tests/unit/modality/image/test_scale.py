@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_ganaccel.data.scale import check_width, natural_range, off_scale, to_scale
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.scale import check_width, natural_range, off_scale, to_scale
 
 UNIT = np.random.default_rng(0).random((20, 4, 4, 1))
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ganaccel.data.images import image_suffixes, read_image, read_images
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.images import image_suffixes, read_image, read_images
 
 RED, TEAL = (200, 30, 40), (10, 120, 130)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import RawData, are_bytes, combine_arrays
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.vocabulary import LABEL_WORDS
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, reason_of
+from keras_ganaccel.modality.image.arrays import RawData, are_bytes, combine_arrays
 
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from keras_ganaccel.data.frames import read_text
-from keras_ganaccel.data.sources import load_data
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.frames import read_text
+from keras_ganaccel.modality.load import load_data
 
 HEADER = "label," + ",".join(f"pixel{number}" for number in range(64))
 

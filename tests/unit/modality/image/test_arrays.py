@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from keras_ganaccel.data.arrays import (
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.arrays import (
     check_samples,
     combine_arrays,
     read_archive,
@@ -12,7 +13,6 @@ from keras_ganaccel.data.arrays import (
     read_array_files,
     resize_samples,
 )
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
 
 X, Y = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6), np.array([0, 1, 0, 1])
 SIX = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")

@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from keras_ganaccel.data.libraries import load_keras, load_tfds
 from keras_ganaccel.errors import InvalidInputError, MissingExtraError, MissingFileError
+from keras_ganaccel.modality.image.libraries import load_keras, load_tfds
 
 
 def write_idx(path, array):
@@ -31,7 +31,7 @@ def test_keras_data_come_from_its_cache(tmp_path):
     for name, array in arrays.items():
         write_idx(cache / name, array)
     code = (
-        "from keras_ganaccel.data.sources import load_data\n"
+        "from keras_ganaccel.modality.load import load_data\n"
         "data = load_data('keras:fashion_mnist', image_size=14)\n"
         "print(data.name, data.x.shape, data.splits.test.tolist(), data.spec.value_range)\n"
     )

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from keras_ganaccel.data.arrays import (
+from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.arrays import (
     check_samples,
     read_array,
     resize_samples,
     unflattened,
 )
-from keras_ganaccel.data.folders import left_out_note, list_files
-from keras_ganaccel.data.images import read_images, relative_names
-from keras_ganaccel.data.scale import to_scale
-from keras_ganaccel.data.spec import DataSpec
-from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.folders import left_out_note, list_files
+from keras_ganaccel.modality.image.images import read_images, relative_names
+from keras_ganaccel.modality.image.scale import to_scale
+from keras_ganaccel.modality.image.spec import DataSpec
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What kinds of samples there are: one package for each, behind one protocol."""

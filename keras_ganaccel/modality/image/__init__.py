@@ -1,0 +1,1 @@
+"""Images: read, encoded, relaxed, augmented, generated, classified and shown."""
