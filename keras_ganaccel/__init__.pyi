@@ -70,28 +70,28 @@ from .metrics.proportions import paired_difference as paired_difference
 from .metrics.prdc import prdc as prdc
 
 # Pools of generated samples, their sources and filters, and the mixed stream.
-from .mixing.coverage import Disagreement as Disagreement
-from .mixing.coverage import LabelMixing as LabelMixing
-from .mixing.filters import ConfidenceBand as ConfidenceBand
-from .mixing.filters import Filter as Filter
-from .mixing.filters import NearDuplicates as NearDuplicates
-from .mixing.filters import TeacherAgreement as TeacherAgreement
-from .mixing.generated import GeneratedDataset as GeneratedDataset
-from .mixing.generated import LiveDataset as LiveDataset
-from .mixing.generated import RefreshGenerated as RefreshGenerated
+from .generated.coverage import Disagreement as Disagreement
+from .generated.coverage import LabelMixing as LabelMixing
+from .generated.filters import ConfidenceBand as ConfidenceBand
+from .generated.filters import Filter as Filter
+from .generated.filters import NearDuplicates as NearDuplicates
+from .generated.filters import TeacherAgreement as TeacherAgreement
+from .generated.dataset import GeneratedDataset as GeneratedDataset
+from .generated.dataset import LiveDataset as LiveDataset
+from .generated.dataset import RefreshGenerated as RefreshGenerated
 from .mixing.mix import mix_datasets as mix_datasets
-from .mixing.pool import PoolFacts as PoolFacts
-from .mixing.pool import write_pool as write_pool
-from .mixing.rejection import DensityRatio as DensityRatio
-from .mixing.rejection import DiscriminatorRejection as DiscriminatorRejection
-from .mixing.rejection import discriminator_score as discriminator_score
-from .mixing.sources import GanSource as GanSource
-from .mixing.sources import Generator as Generator
-from .mixing.sources import Source as Source
-from .mixing.sources import make_source as make_source
-from .mixing.statistical import MixupSource as MixupSource
-from .mixing.statistical import PCAGaussian as PCAGaussian
-from .mixing.statistical import Smote as Smote
+from .generated.pool import PoolFacts as PoolFacts
+from .generated.pool import write_pool as write_pool
+from .generated.rejection import DensityRatio as DensityRatio
+from .generated.rejection import DiscriminatorRejection as DiscriminatorRejection
+from .generated.rejection import discriminator_score as discriminator_score
+from .generated.sources import GanSource as GanSource
+from .generated.sources import Generator as Generator
+from .generated.sources import Source as Source
+from .generated.sources import make_source as make_source
+from .generated.statistical import MixupSource as MixupSource
+from .generated.statistical import PCAGaussian as PCAGaussian
+from .generated.statistical import Smote as Smote
 
 # Whether generated data help.
 from .gate.arms import Arm as Arm

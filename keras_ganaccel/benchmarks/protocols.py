@@ -17,10 +17,10 @@ from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.gate.arms import Recipe, Samples, real_samples
 from keras_ganaccel.gate.pools import Pool, joined, most_doubted, unasked
 from keras_ganaccel.gate.trainee import Trainee
-from keras_ganaccel.mixing.coverage import LabelMixing
-from keras_ganaccel.mixing.filters import Filter, TeacherAgreement
-from keras_ganaccel.mixing.sources import GanSource, Source
-from keras_ganaccel.mixing.statistical import PCAGaussian, Smote
+from keras_ganaccel.generated.coverage import LabelMixing
+from keras_ganaccel.generated.filters import Filter, TeacherAgreement
+from keras_ganaccel.generated.sources import GanSource, Source
+from keras_ganaccel.generated.statistical import PCAGaussian, Smote
 from keras_ganaccel.seeds import derive_seed
 
 # Drawn for every sample that is kept where the student's doubts choose.

@@ -25,7 +25,7 @@ from keras_ganaccel.gate.arms import (
 from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
 from keras_ganaccel.gate.trainee import Trainee
-from keras_ganaccel.mixing.filters import Filter
+from keras_ganaccel.generated.filters import Filter
 from keras_ganaccel.seeds import derive_seed
 
 Figures = dict[str, Any]

@@ -25,9 +25,9 @@ from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.gate.arms import Recipe
 from keras_ganaccel.gate.pools import Pool
+from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
-from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.modality.image.preprocess import signed_to_unit, to_unit, unit_to_signed
 from keras_ganaccel.modality.load import LabelledData, load_configured
 from keras_ganaccel.seeds import derive_seed

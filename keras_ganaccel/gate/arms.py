@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gate.pools import Pool, without_held_out
-from keras_ganaccel.mixing.filters import Filter
+from keras_ganaccel.generated.filters import Filter
 from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 

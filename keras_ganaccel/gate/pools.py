@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score, pairwise_distances_argmin_min
 
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.mixing.coverage import Disagreement
+from keras_ganaccel.generated.coverage import Disagreement
 
 logger = logging.getLogger(__name__)
 

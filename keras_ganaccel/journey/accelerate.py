@@ -298,7 +298,7 @@ def check_first_networks(gan: GanConfig) -> None:
 def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:
     """Refuses a generator or a pool of an earlier run that was made for other data."""
     from keras_ganaccel.gan.trained import TrainedGenerator
-    from keras_ganaccel.mixing.pool import read_facts
+    from keras_ganaccel.generated.pool import read_facts
 
     shapes = {}
     if reuse.generator is not None:

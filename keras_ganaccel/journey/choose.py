@@ -29,14 +29,14 @@ from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.headroom import LEAST_HEADROOM, headroom
 from keras_ganaccel.gate.pools import Pool, joined, most_doubted
 from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.generated.dataset import GeneratedDataset
+from keras_ganaccel.generated.filters import TeacherAgreement
+from keras_ganaccel.generated.sources import make_source
 from keras_ganaccel.journey.callbacks import StepProgress
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.learn import generator_unwanted
 from keras_ganaccel.metrics.proportions import paired_difference
-from keras_ganaccel.mixing.filters import TeacherAgreement
-from keras_ganaccel.mixing.generated import GeneratedDataset
 from keras_ganaccel.mixing.plan import class_targets, spread_labels
-from keras_ganaccel.mixing.sources import make_source
 from keras_ganaccel.words import percent
 
 _STATE = "gate_pairs.json"

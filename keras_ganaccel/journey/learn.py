@@ -20,19 +20,24 @@ from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
-from keras_ganaccel.journey.callbacks import StepProgress
-from keras_ganaccel.journey.context import Journey
-from keras_ganaccel.journey.measure import balanced_samples, measure_generator
-from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
-from keras_ganaccel.mixing.coverage import LabelMixing
-from keras_ganaccel.mixing.filters import ConfidenceBand, Filter, NearDuplicates, TeacherAgreement
-from keras_ganaccel.mixing.pool import PoolFacts, write_pool
-from keras_ganaccel.mixing.rejection import (
+from keras_ganaccel.generated.coverage import LabelMixing
+from keras_ganaccel.generated.filters import (
+    ConfidenceBand,
+    Filter,
+    NearDuplicates,
+    TeacherAgreement,
+)
+from keras_ganaccel.generated.pool import PoolFacts, write_pool
+from keras_ganaccel.generated.rejection import (
     DensityRatio,
     DiscriminatorRejection,
     discriminator_score,
 )
-from keras_ganaccel.mixing.sources import GanSource, Source
+from keras_ganaccel.generated.sources import GanSource, Source
+from keras_ganaccel.journey.callbacks import StepProgress
+from keras_ganaccel.journey.context import Journey
+from keras_ganaccel.journey.measure import balanced_samples, measure_generator
+from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES

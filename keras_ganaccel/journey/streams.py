@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.mixing.generated import GeneratedDataset, array_dataset
+from keras_ganaccel.generated.dataset import GeneratedDataset, array_dataset
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.pipelines import READ_AHEAD
 

@@ -1,1 +1,1 @@
-"""Generated samples: where they come from, which are kept, and how they join the real ones."""
+"""The order in which real and generated samples are interleaved, and nothing else."""

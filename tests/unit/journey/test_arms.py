@@ -5,9 +5,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from keras_ganaccel.config import preset, with_values
+from keras_ganaccel.generated.pool import read_facts
 from keras_ganaccel.journey import choose
 from keras_ganaccel.journey.accelerate import accelerate
-from keras_ganaccel.mixing.pool import read_facts
 from keras_ganaccel.options import ARMS
 from keras_ganaccel.rundir import RunFolder
 

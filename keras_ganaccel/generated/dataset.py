@@ -14,10 +14,10 @@ from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.noise import noise_rows
+from keras_ganaccel.generated.pool import PoolFacts, read_facts
+from keras_ganaccel.generated.shards import read_shards
+from keras_ganaccel.generated.sources import Generator
 from keras_ganaccel.mixing.plan import class_targets, spread_labels
-from keras_ganaccel.mixing.pool import PoolFacts, read_facts
-from keras_ganaccel.mixing.shards import read_shards
-from keras_ganaccel.mixing.sources import Generator
 from keras_ganaccel.pipelines import without_autotuner
 from keras_ganaccel.seeds import derive_seed
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.noise import noise_rows
-from keras_ganaccel.mixing.generated import GeneratedDataset, RefreshGenerated, array_dataset
+from keras_ganaccel.generated.dataset import GeneratedDataset, RefreshGenerated, array_dataset
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.seeds import derive_seed
 

@@ -8,10 +8,10 @@ from sklearn.neighbors import NearestNeighbors
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.layers import ClassEmbedding
 from keras_ganaccel.gan.noise import noise_rows
-from keras_ganaccel.mixing.controls import Collapsed, NoiseSource, ShuffledLabels
-from keras_ganaccel.mixing.coverage import Disturbed, LabelMixing, OptimizedLatents
-from keras_ganaccel.mixing.sources import GanSource, MixtureSource, make_source
-from keras_ganaccel.mixing.statistical import MixupSource, PCAGaussian, Smote
+from keras_ganaccel.generated.controls import Collapsed, NoiseSource, ShuffledLabels
+from keras_ganaccel.generated.coverage import Disturbed, LabelMixing, OptimizedLatents
+from keras_ganaccel.generated.sources import GanSource, MixtureSource, make_source
+from keras_ganaccel.generated.statistical import MixupSource, PCAGaussian, Smote
 
 pytestmark = pytest.mark.train
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gan.noise import uniform_rows
-from keras_ganaccel.mixing.statistical import MixupSource, PCAGaussian, Smote
+from keras_ganaccel.generated.statistical import MixupSource, PCAGaussian, Smote
 from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 

@@ -7,15 +7,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.mixing.coverage import Disagreement, disagreement
-from keras_ganaccel.mixing.filters import (
+from keras_ganaccel.generated.coverage import Disagreement, disagreement
+from keras_ganaccel.generated.filters import (
     Chain,
     ConfidenceBand,
     NearDuplicates,
     TeacherAgreement,
     content_uniforms,
 )
-from keras_ganaccel.mixing.rejection import (
+from keras_ganaccel.generated.rejection import (
     DensityRatio,
     DiscriminatorRejection,
     MetropolisHastings,

@@ -17,11 +17,11 @@ from keras_ganaccel.classifier.members import answer_function, check_teacher
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import DamagedFileError, InvalidInputError, MissingFileError
 from keras_ganaccel.files import sha256
+from keras_ganaccel.generated.filters import Chain, Filter
+from keras_ganaccel.generated.shards import quantize, write_shard
+from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
-from keras_ganaccel.mixing.filters import Chain, Filter
 from keras_ganaccel.mixing.plan import Quota, class_targets, spread_labels
-from keras_ganaccel.mixing.shards import quantize, write_shard
-from keras_ganaccel.mixing.sources import Source
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.mixing.filters import content_uniforms
+from keras_ganaccel.generated.filters import content_uniforms
 from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.seeds import derive_seed
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel.gan.noise import uniform_rows
-from keras_ganaccel.mixing.sources import Source
+from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.seeds import derive_seed
 
 

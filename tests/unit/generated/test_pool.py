@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, RunFailedError
 from keras_ganaccel.files import sha256
-from keras_ganaccel.mixing import pool as pool_module
-from keras_ganaccel.mixing.generated import GeneratedDataset
+from keras_ganaccel.generated import pool as pool_module
+from keras_ganaccel.generated.dataset import GeneratedDataset
+from keras_ganaccel.generated.pool import read_facts, write_pool
+from keras_ganaccel.generated.shards import quantize
 from keras_ganaccel.mixing.mix import mix_datasets
-from keras_ganaccel.mixing.pool import read_facts, write_pool
-from keras_ganaccel.mixing.shards import quantize
 
 CLASSES = 4
 

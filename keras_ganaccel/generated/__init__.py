@@ -1,0 +1,1 @@
+"""Generated samples: sources, filters, pools, and what reads them."""
