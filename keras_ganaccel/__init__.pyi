@@ -89,9 +89,16 @@ from .generated.sources import GanSource as GanSource
 from .generated.sources import Generator as Generator
 from .generated.sources import Source as Source
 from .generated.sources import make_source as make_source
+from .generated.row_source import RowLayout as RowLayout
 from .generated.statistical import MixupSource as MixupSource
 from .generated.statistical import PCAGaussian as PCAGaussian
 from .generated.statistical import Smote as Smote
+from .generated.tabular import ClassGaussian as ClassGaussian
+from .generated.tabular import DonorRows as DonorRows
+from .generated.tabular import Munge as Munge
+from .generated.tabular import NoisyRows as NoisyRows
+from .generated.tabular import SmoteNC as SmoteNC
+from .generated.tabular import Spunge as Spunge
 
 # Whether generated data help.
 from .gate.arms import Arm as Arm

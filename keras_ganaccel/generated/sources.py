@@ -10,7 +10,16 @@ import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.gan.noise import uniform_rows
+from keras_ganaccel.generated.row_source import RowLayout
 from keras_ganaccel.generated.statistical import MixupSource, PCAGaussian, Smote
+from keras_ganaccel.generated.tabular import (
+    ClassGaussian,
+    DonorRows,
+    Munge,
+    NoisyRows,
+    SmoteNC,
+    Spunge,
+)
 from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 
@@ -192,17 +201,30 @@ _FITTED: Mapping[str, Callable[..., Source]] = {
     "mixup": MixupSource.fit,
 }
 
+_OF_ROWS: Mapping[str, Callable[..., Source]] = {
+    kind.name: kind.fit for kind in (NoisyRows, Spunge, Munge, DonorRows, SmoteNC, ClassGaussian)
+}
+
 
 def make_source(
-    name: str, *, x: np.ndarray, y: np.ndarray, gan: Generator | None = None, seed: int = 0
+    name: str,
+    *,
+    x: np.ndarray,
+    y: np.ndarray,
+    gan: Generator | None = None,
+    layout: RowLayout | None = None,
+    seed: int = 0,
 ) -> Source:
     """Makes a source by name.
 
     Args:
-        name: ``"gan"``, ``"pca_gaussian"``, ``"smote"`` or ``"mixup"``.
-        x: Training samples, float32 in [0, 1], shape ``(n, height, width, channels)``.
+        name: ``"gan"``, ``"pca_gaussian"``, ``"smote"`` or ``"mixup"``; of rows of a table
+            ``"noise"``, ``"spunge"``, ``"munge"``, ``"donors"``, ``"smote_nc"`` or
+            ``"class_gaussian"``.
+        x: Training samples, encoded, shape ``(n, ...)``.
         y: Their classes, int, shape ``(n,)``.
         gan: The trained GAN, for ``"gan"``.
+        layout: Which places of a row belong together; None: each place is a number.
         seed: Seed of the samples.
 
     Raises:
@@ -221,8 +243,9 @@ def make_source(
                 "The source 'gan' needs a trained GAN. Received: None. Pass `gan`."
             )
         return GanSource(gan, seed=seed)
+    if name in _OF_ROWS:
+        return _OF_ROWS[name](x, y, layout=layout, seed=seed)
     if name not in _FITTED:
-        raise InvalidInputError(
-            f"Unknown source. Received: {name!r}. {nearest(name, ['gan', *_FITTED])}"
-        )
+        known = ["gan", *_FITTED, *_OF_ROWS]
+        raise InvalidInputError(f"Unknown source. Received: {name!r}. {nearest(name, known)}")
     return _FITTED[name](x, y, seed=seed)

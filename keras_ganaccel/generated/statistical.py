@@ -15,7 +15,7 @@ from keras_ganaccel.gan.noise import noise_rows, uniform_rows
 from keras_ganaccel.seeds import derive_seed
 
 
-def _training_arrays(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def training_arrays(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Returns float32 samples and int64 labels, without the unlabelled rows."""
     samples, labels = np.asarray(x, np.float32), np.asarray(y, np.int64)
     if len(samples) != len(labels):
@@ -31,11 +31,13 @@ def _training_arrays(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray
     return samples[known], labels[known]
 
 
-def _rows_by_class(y: np.ndarray) -> dict[int, np.ndarray]:
+def rows_by_class(y: np.ndarray) -> dict[int, np.ndarray]:
+    """Returns class -> its row numbers."""
     return {int(label): np.flatnonzero(y == label) for label in np.unique(y)}
 
 
-def _check_known(labels: np.ndarray, known: dict[int, Any]) -> None:
+def check_known(labels: np.ndarray, known: dict[int, Any]) -> None:
+    """Refuses labels of classes that a source was not fitted on."""
     missing = sorted(set(np.unique(labels).tolist()) - set(known))
     if missing:
         raise InvalidInputError(
@@ -49,7 +51,8 @@ def _uniforms(seed: int, indices: np.ndarray) -> np.ndarray:
     return uniform_rows(seed, indices, 3).numpy().astype(np.float64).T
 
 
-def _digest(*arrays: np.ndarray) -> str:
+def data_digest(*arrays: np.ndarray) -> str:
+    """Returns the SHA-256 of some arrays' bytes in hexadecimal digits."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -100,9 +103,9 @@ class PCAGaussian:
             shrinkage: Weight of the shared covariance, in [0, 1].
             seed: Seed of the samples.
         """
-        samples, labels = _training_arrays(x, y)
+        samples, labels = training_arrays(x, y)
         flat = samples.reshape(len(samples), -1).astype(np.float64)
-        rows = _rows_by_class(labels)
+        rows = rows_by_class(labels)
         means = {label: flat[row].mean(axis=0) for label, row in rows.items()}
         centred = flat - np.stack([means[label] for label in labels.tolist()])
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
@@ -121,12 +124,12 @@ class PCAGaussian:
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """See `Source.sample`; values outside [0, 1] are clipped."""
-        _check_known(labels, self.means)
+        check_known(labels, self.means)
         components = next(iter(self.factors.values())).shape[1]
         indices = start_index + np.arange(len(labels), dtype=np.int64)
         noise = noise_rows(derive_seed(self.seed, "pca_gaussian"), indices, components).numpy()
         flat = np.empty((len(labels), int(np.prod(self.shape))))
-        for label, rows in _rows_by_class(labels).items():
+        for label, rows in rows_by_class(labels).items():
             # One row at a time: a matrix product's rounding may depend on the number of rows.
             for row in rows:
                 flat[row] = self.means[label] + self.factors[label] @ noise[row]
@@ -135,7 +138,7 @@ class PCAGaussian:
     def describe(self) -> dict[str, Any]:
         """See `Source.describe`."""
         arrays = [*self.means.values(), *self.factors.values()]
-        return {"source": "pca_gaussian", "seed": self.seed, "data": _digest(*arrays)}
+        return {"source": "pca_gaussian", "seed": self.seed, "data": data_digest(*arrays)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,9 +176,9 @@ class Smote:
             k: Neighbours to choose from; a lone sample of a class is its own neighbour.
             seed: Seed of the samples.
         """
-        samples, labels = _training_arrays(x, y)
+        samples, labels = training_arrays(x, y)
         flat = samples.reshape(len(samples), -1).astype(np.float64)
-        rows = _rows_by_class(labels)
+        rows = rows_by_class(labels)
         neighbours = {}
         for label, row in rows.items():
             distances = ((flat[row][:, None] - flat[row][None]) ** 2).sum(axis=2)
@@ -187,11 +190,11 @@ class Smote:
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """See `Source.sample`."""
-        _check_known(labels, self.rows)
+        check_known(labels, self.rows)
         indices = start_index + np.arange(len(labels), dtype=np.int64)
         which, other, part = _uniforms(derive_seed(self.seed, "smote"), indices)
         base, partner = np.empty(len(labels), np.int64), np.empty(len(labels), np.int64)
-        for label, places in _rows_by_class(labels).items():
+        for label, places in rows_by_class(labels).items():
             chosen = (which[places] * len(self.rows[label])).astype(np.int64)
             near = self.neighbours[label]
             base[places] = self.rows[label][chosen]
@@ -201,7 +204,7 @@ class Smote:
     def describe(self) -> dict[str, Any]:
         """See `Source.describe`."""
         arrays = [self.x, *self.neighbours.values()]
-        return {"source": "smote", "seed": self.seed, "data": _digest(*arrays)}
+        return {"source": "smote", "seed": self.seed, "data": data_digest(*arrays)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,16 +245,16 @@ class MixupSource:
         """
         if not alpha > 0:
             raise InvalidInputError(f"`alpha` must be above 0. Received: {alpha}. Try 0.4.")
-        samples, labels = _training_arrays(x, y)
-        return cls(samples, _rows_by_class(labels), alpha, seed)
+        samples, labels = training_arrays(x, y)
+        return cls(samples, rows_by_class(labels), alpha, seed)
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """See `Source.sample`."""
-        _check_known(labels, self.rows)
+        check_known(labels, self.rows)
         indices = start_index + np.arange(len(labels), dtype=np.int64)
         which, other, part = _uniforms(derive_seed(self.seed, "mixup"), indices)
         base = np.empty(len(labels), np.int64)
-        for label, places in _rows_by_class(labels).items():
+        for label, places in rows_by_class(labels).items():
             own = self.rows[label]
             base[places] = own[(which[places] * len(own)).astype(np.int64)]
         partner = (other * len(self.x)).astype(np.int64)
@@ -261,7 +264,7 @@ class MixupSource:
     def describe(self) -> dict[str, Any]:
         """See `Source.describe`."""
         classes = [rows for _, rows in sorted(self.rows.items())]
-        data = _digest(self.x, *classes)
+        data = data_digest(self.x, *classes)
         return {"source": "mixup", "seed": self.seed, "alpha": self.alpha, "data": data}
 
 
