@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.metrics import confusion_matrix, f1_score, log_loss
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, roc_auc_score
 
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.metrics.proportions import wilson_interval
@@ -28,6 +28,8 @@ class Scores:
         right: Which predictions are right, bool ``(n,)``; for paired comparisons.
         log_loss: The mean negative log-probability of the labels; None without probabilities.
         calibration_error: The expected one, see `calibration_error`; None without probabilities.
+        auc: The area under the curve of each class against the rest, averaged, see
+            `area_under_curves`; None without probabilities.
 
     Example:
         >>> import keras_ganaccel as ga
@@ -52,6 +54,7 @@ class Scores:
     right: np.ndarray
     log_loss: float | None = None
     calibration_error: float | None = None
+    auc: float | None = None
 
 
 def score(
@@ -97,7 +100,32 @@ def score(
         right=right,
         log_loss=None if chances is None else float(log_loss(labels, chances, labels=classes)),
         calibration_error=None if chances is None else calibration_error(chances, labels),
+        auc=None if chances is None else area_under_curves(chances, labels),
     )
+
+
+def area_under_curves(chances: np.ndarray, labels: np.ndarray) -> float | None:
+    """How well the probabilities rank the samples of a class before all others.
+
+    The area under the receiver's curve of each class against the rest, averaged over the classes
+    that occur: with two classes that is the one area, as both have the same.
+
+    Args:
+        chances: Probabilities ``(n, k)``.
+        labels: Integers ``(n,)``.
+
+    Returns:
+        In [0, 1]; 0.5 is chance. None where one class is all there is.
+
+    Example:
+        >>> chances = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+        >>> area_under_curves(chances, np.array([0, 0, 1, 1]))
+        0.75
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        return None
+    return float(np.mean([roc_auc_score(labels == each, chances[:, each]) for each in present]))
 
 
 def calibration_error(chances: np.ndarray, labels: np.ndarray) -> float:

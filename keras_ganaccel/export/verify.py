@@ -147,6 +147,7 @@ class Verification:
             "input": dict(self.input),
             "log_loss": self.scores.log_loss,
             "calibration_error": self.scores.calibration_error,
+            "auc": self.scores.auc,
             "robust": None,
         }
 

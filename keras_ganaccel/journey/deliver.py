@@ -151,6 +151,7 @@ def _judged(
         **_score_row(taught),
         "log_loss": taught.log_loss,
         "calibration_error": taught.calibration_error,
+        "auc": taught.auc,
     }
     chosen = journey.run.record("rival") or {}
     kept = ("name", "recipe", "training_rows", "validation_accuracy", "tried", "seconds")

@@ -22,24 +22,24 @@ _GAN = {
 _GATE = {"decision", "generated_fraction", "pairs", "arms", "headroom"}
 _ARM = {"name", "source", "validation_accuracy", "mean", "gain", "gain_ci95", "seconds"}
 _SCORES = {"accuracy", "ci95", "balanced_accuracy", "macro_f1"}
-_TEACHER = {"members", "log_loss", "calibration_error", *_SCORES}
+_TEACHER = {"members", "log_loss", "calibration_error", "auc", *_SCORES}
 _RIVAL = {"name", "recipe", "training_rows", "validation_accuracy", *_SCORES}
 _STAGE = {
     "name", "file", "format", "agreement", "bytes", "gzip_bytes", "parameters", "sparsity",
-    "latency_ms", "dtype_in", "dtype_out", "input", "log_loss", "calibration_error", "robust",
-    *_SCORES,
+    "latency_ms", "dtype_in", "dtype_out", "input", "log_loss", "calibration_error", "auc",
+    "robust", *_SCORES,
 }  # fmt: skip
 _COMPARISON = {
     "first", "second", "rows", "only_first", "only_second", "difference", "ci95", "p_value",
 }  # fmt: skip
 _SHARES = (
     "accuracy", "balanced_accuracy", "macro_f1", "agreement", "sparsity", "calibration_error",
-    "validation_accuracy", "p_value",
+    "auc", "validation_accuracy", "p_value",
 )  # fmt: skip
 
 
 def current(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Brings a ledger of an earlier schema into today's form: what it did not measure is null.
+    """Brings an earlier ledger into today's form: what it did not measure is null.
 
     Args:
         values: The content of a `ledger.json`, of this or an earlier schema.
@@ -56,27 +56,28 @@ def current(values: Mapping[str, Any]) -> dict[str, Any]:
             f"The ledger must have schema {SCHEMA} or earlier. Received: {found!r}. "
             "Read it with the version that wrote it."
         )
+    values = _with_parts(values, _ADDED_TO_PARTS, _ADDED_TO_STAGES)
     if values["schema"] == SCHEMA:
-        return dict(values)
-    return {
-        "teacher": None,
-        "rival": None,
-        "comparisons": [],
-        **values,
-        **{
-            name: _with(values[name], empty)
-            for name, empty in _ADDED_TO_PARTS.items()
-            if name in values
-        },
-        "stages": [_with(row, _ADDED_TO_STAGES) for row in values.get("stages", [])],
-    }
+        return values
+    values = _with_parts(values, _ADDED_TO_PARTS_IN_2, _ADDED_TO_STAGES_IN_2)
+    return {"teacher": None, "rival": None, "comparisons": [], **values}
 
 
-_ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
+_ADDED_TO_PARTS_IN_2: Mapping[str, Mapping[str, Any]] = {
     "data": {"test_per_class": None},
     "gate": {"headroom": None},
 }
-_ADDED_TO_STAGES = {"log_loss": None, "calibration_error": None, "robust": None}
+_ADDED_TO_STAGES_IN_2 = {"log_loss": None, "calibration_error": None, "robust": None}
+# What later versions measured besides, which changes nothing for who reads the rest.
+_ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {"teacher": {"auc": None}}
+_ADDED_TO_STAGES = {"auc": None}
+
+
+def _with_parts(
+    values: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], stages: Mapping[str, Any]
+) -> dict[str, Any]:
+    added = {name: _with(values[name], empty) for name, empty in parts.items() if name in values}
+    return {**values, **added, "stages": [_with(row, stages) for row in values.get("stages", [])]}
 
 
 def _with(part: Any, empty: Mapping[str, Any]) -> Any:

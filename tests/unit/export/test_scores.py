@@ -42,6 +42,28 @@ def test_log_loss_and_calibration_come_from_the_probabilities():
     assert np.isfinite(boastful.log_loss)  # a wrong row that was given no chance at all
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_areas_are_scikit_learns(classes):
+    random = np.random.default_rng(classes)
+    labels = random.integers(0, classes, 300)
+    chances = softmax(random.normal(size=(300, classes)) + 1.5 * np.eye(classes)[labels], axis=1)
+    chances = np.round(chances, 1)  # int8 outputs have many ties
+    chances /= chances.sum(axis=1, keepdims=True)
+    expected = (
+        metrics.roc_auc_score(labels, chances[:, 1])
+        if classes == 2
+        else metrics.roc_auc_score(labels, chances, multi_class="ovr")
+    )
+    found = score(chances.argmax(axis=1), labels, classes, chances=chances)
+    assert found.auc == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_area_is_of_the_classes_that_occur():
+    labels, chances = np.array([0, 0, 2, 2]), np.eye(4)[[0, 0, 2, 0]]
+    assert score(chances.argmax(axis=1), labels, 4, chances=chances).auc == 0.75
+    assert score(np.zeros(2, int), np.zeros(2, int), 4, chances=chances[:2]).auc is None
+
+
 def test_every_kind_of_output_becomes_probabilities():
     values = np.random.default_rng(0).normal(scale=5, size=(20, 4)).astype(np.float32)
     np.testing.assert_allclose(probabilities(values, "logits"), softmax(values, axis=1), atol=1e-6)

@@ -27,7 +27,7 @@ SPEC = DataSpec(8, 8, 1, tuple("0123456789"), (0.0, 16.0))
 STAGE_KEYS = [
     "name", "file", "format", "accuracy", "ci95", "balanced_accuracy", "macro_f1", "agreement",
     "bytes", "gzip_bytes", "parameters", "sparsity", "latency_ms", "dtype_in", "dtype_out", "input",
-    "log_loss", "calibration_error", "robust",
+    "log_loss", "calibration_error", "auc", "robust",
 ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_every_figure_that_lies_is_named(folder):
             accuracy=0.5, ci95=[0.4, 0.6], macro_f1=0.5, bytes=1, gzip_bytes=1, parameters=1,
             sparsity=0.9, format="float32", dtype_in="float32",
         )  # fmt: skip
-        row.update(log_loss=0.9, calibration_error=0.9)
+        row.update(log_loss=0.9, calibration_error=0.9, auc=0.1)
         row["input"] = {"shape": [1, 8, 8, 1], "scale": 1.0, "offset": 0.0}
         ledger["data"]["test"] = 7
 
@@ -61,7 +61,8 @@ def test_every_figure_that_lies_is_named(folder):
     with pytest.raises(VerificationError, match="do not reach what the ledger states") as caught:
         verify_published(folder)
     for name in ("accuracy", "ci95", "macro_f1", "bytes", "gzip_bytes", "parameters", "sparsity",
-                 "format", "dtype_in", "input", "log_loss", "calibration_error"):  # fmt: skip
+                 "format", "dtype_in", "input", "log_loss", "calibration_error",
+                 "auc"):  # fmt: skip
         assert f"{FILE} has {name} " in str(caught.value)
     assert "the data have test 540, the ledger 7" in str(caught.value)
 

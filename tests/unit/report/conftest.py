@@ -35,7 +35,7 @@ def ledger():
                 "agreement": 0.99, "bytes": 14000, "gzip_bytes": 12000, "parameters": 9000,
                 "sparsity": 0.0, "latency_ms": None, "dtype_in": "int8", "dtype_out": "int8",
                 "input": {"shape": [1, 8, 8, 1], "scale": 1.0, "offset": 0.0},
-                "log_loss": 0.1, "calibration_error": 0.01, "robust": None,
+                "log_loss": 0.1, "calibration_error": 0.01, "auc": 0.99, "robust": None,
             }  # fmt: skip
 
         pairs = [("teacher", "rival"), ("student_int8", "student_float32")]
@@ -51,7 +51,7 @@ def ledger():
             },
             "seed": 0,
             "teacher": {"members": ["svm", "convnet"], **scores("teacher"), "log_loss": 0.1,
-                        "calibration_error": 0.0} if teacher is not None else None,
+                        "calibration_error": 0.0, "auc": 1.0} if teacher is not None else None,
             "rival": {"name": "svm", "recipe": "StandardScaler, SVC", "training_rows": train,
                       "validation_accuracy": 0.9, "tried": {"svm": 0.9}, "seconds": 1.0,
                       **scores("rival")} if rival is not None else None,

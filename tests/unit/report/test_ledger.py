@@ -79,6 +79,15 @@ def test_a_ledger_of_the_first_schema_is_read_with_null_for_what_it_did_not_meas
     assert Ledger(values).verdict().startswith("The int8 file is right on 97.0 %")
 
 
+def test_a_ledger_from_before_the_areas_were_measured_is_read(ledger):
+    values = ledger(teacher=950, rival=930)
+    for row in (values["teacher"], *values["stages"]):
+        del row["auc"]
+    read = Ledger(values)
+    assert read.values["teacher"]["auc"] is None
+    assert read.stage("student_int8")["auc"] is None
+
+
 def test_the_published_ledger_is_still_read():
     root = Path(keras_ganaccel.__file__).parents[1]
     read = Ledger.load(root / "saved_models" / "digits" / "ledger.json")
