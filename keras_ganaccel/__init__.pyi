@@ -58,6 +58,10 @@ from .gan.train import train_gan as train_gan
 from .gan.trained import TrainedGenerator as TrainedGenerator
 
 # How good generated samples are.
+from .metrics.columns import ColumnScores as ColumnScores
+from .metrics.columns import PairScores as PairScores
+from .metrics.columns import TableScores as TableScores
+from .metrics.columns import table_scores as table_scores
 from .metrics.synthetic_only import synthetic_only_accuracy as synthetic_only_accuracy
 from .metrics.features import FeatureExtractor as FeatureExtractor
 from .metrics.features import train_feature_extractor as train_feature_extractor
