@@ -31,8 +31,9 @@ from .report.ledger import Ledger as Ledger
 from .data.audit import Audit as Audit
 from .modality.image.preprocess import signed_to_unit as signed_to_unit
 from .modality.image.preprocess import unit_to_signed as unit_to_signed
-from .modality.load import LabelledData as LabelledData
+from .data.labelled import LabelledData as LabelledData
 from .modality.load import load_data as load_data
+from .data.spec import Spec as Spec
 from .modality.image.spec import DataSpec as DataSpec
 from .data.split import Splits as Splits
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_ganaccel.benchmarks.cells import CellFile
 from keras_ganaccel.config import DataConfig, RunConfig, with_values
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.split import Splits
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import save_keras
@@ -24,7 +25,7 @@ from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.journey.measure import measure_generator
 from keras_ganaccel.metrics.features import train_feature_extractor
 from keras_ganaccel.modality.image.preprocess import unit_to_signed
-from keras_ganaccel.modality.load import LabelledData, load_configured
+from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.seeds import derive_seed
 
 # What each row changes in the configuration that all share.

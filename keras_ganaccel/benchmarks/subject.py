@@ -17,6 +17,7 @@ from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.config import DataConfig, GanConfig
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.files import save_keras
 from keras_ganaccel.gan.build import build_gan
@@ -28,8 +29,8 @@ from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
-from keras_ganaccel.modality.image.preprocess import signed_to_unit, to_unit, unit_to_signed
-from keras_ganaccel.modality.load import LabelledData, load_configured
+from keras_ganaccel.modality.image.preprocess import signed_to_unit, unit_to_signed
+from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.seeds import derive_seed
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -129,7 +130,7 @@ class Subject:
         folder.mkdir(parents=True, exist_ok=True)
 
     def _rows(self, rows: np.ndarray) -> Labelled:
-        return to_unit(self.data.x[rows], self.spec), self.data.y[rows]
+        return self.spec.encode(self.data.x[rows]), self.data.y[rows]
 
     def new_student(self) -> keras.Model:
         """Builds the student with the weights that every arm of this seed starts from."""

@@ -18,8 +18,8 @@ from keras_ganaccel.classifier.outputs import (
     output_kind,
     predict_logits,
 )
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.load import LabelledData
 
 Range = tuple[float, float]
 

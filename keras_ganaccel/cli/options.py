@@ -20,7 +20,7 @@ from keras_ganaccel.errors import InvalidInputError, MissingFileError
 if TYPE_CHECKING:
     import keras
 
-    from keras_ganaccel.modality.load import LabelledData
+    from keras_ganaccel.data.labelled import LabelledData
 
 _DATA = (
     "digits, keras:NAME, tfds:NAME, an .npz file, x.npy,y.npy, a .csv file of pixels, or a folder "

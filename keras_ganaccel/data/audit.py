@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ from keras_ganaccel.data.split import Splits
 
 IMBALANCE = 5.0
 TINY_CLASS = 10
-FLAT_SHARE_OF_RANGE = 0.02
-_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -46,33 +43,13 @@ class Audit:
     warnings: tuple[str, ...] = ()
 
 
-def sample_keys(x: np.ndarray) -> np.ndarray:
-    """Hashes samples as models will see them, in float32, so that equal ones have equal keys.
-
-    Args:
-        x: Shape ``(n, height, width, channels)``, any real dtype.
-
-    Returns:
-        uint64 keys, shape ``(n,)``.
-    """
-    keys = np.empty(len(x), np.uint64)
-    for start in range(0, len(x), _CHUNK):
-        # Adding zero turns -0.0 into 0.0.
-        chunk = np.ascontiguousarray(x[start : start + _CHUNK], np.float32) + np.float32(0)
-        for row, sample in enumerate(chunk, start):
-            digest = hashlib.blake2b(sample.data, digest_size=8).digest()
-            keys[row] = int.from_bytes(digest, "little")
-    return keys
-
-
 def audit(
-    x: np.ndarray,
     y: np.ndarray,
     splits: Splits,
+    keys: np.ndarray,
     *,
     class_names: Sequence[str] = (),
-    value_range: tuple[float, float] | None = None,
-    keys: np.ndarray | None = None,
+    findings: Sequence[str] = (),
     unlabelled: int = 0,
     unlabelled_removed: int = 0,
     skipped: Sequence[str] = (),
@@ -81,12 +58,11 @@ def audit(
     """Examines a data set that is already split.
 
     Args:
-        x: Raw samples, shape ``(n, height, width, channels)``.
         y: Labels 0..k-1, -1 where unlabelled, shape ``(n,)``.
         splits: Its splits.
+        keys: `row_keys` of the samples, shape ``(n,)``.
         class_names: Names of the classes.
-        value_range: The raw values that mean black and white; None takes those found.
-        keys: `sample_keys` of x, if known already.
+        findings: What is odd about the samples themselves; it comes last.
         unlabelled: Samples without a label that training may use.
         unlabelled_removed: Further ones that equal a held-out sample and were taken out.
         skipped: Files that could not be read.
@@ -95,9 +71,7 @@ def audit(
     Returns:
         The audit.
     """
-    keys = sample_keys(x) if keys is None else keys
     names = tuple(class_names) or tuple(str(label) for label in range(int(y.max()) + 1))
-    low, high = value_range or (float(x.min()), float(x.max()))
     counts = {
         name: tuple(np.bincount(y[rows], minlength=len(names)).tolist())
         for name, rows in (
@@ -106,16 +80,15 @@ def audit(
     }  # fmt: skip
     removed = len(splits.removed) + unlabelled_removed
     shared = int(np.isin(keys[splits.validation], keys[splits.test]).sum())
-    used = np.concatenate([splits.train, splits.validation, splits.test])
     warnings = [
         *notes,
         *([f"Files that could not be read: {len(skipped)}. Left out."] if skipped else []),
         *_class_warnings(counts, names),
-        *_duplicate_warnings(y, splits, keys, used, removed, shared),
-        *_value_warnings(x, used, low, high),
+        *_duplicate_warnings(y, splits, keys, removed, shared),
+        *findings,
     ]
     return Audit(
-        rows=len(x),
+        rows=len(y),
         class_counts=counts,
         duplicates_across_splits=removed + shared,
         duplicates_removed=removed,
@@ -144,7 +117,7 @@ def _class_warnings(counts: Mapping[str, tuple[int, ...]], names: Sequence[str])
 
 
 def _duplicate_warnings(
-    y: np.ndarray, splits: Splits, keys: np.ndarray, used: np.ndarray, removed: int, shared: int
+    y: np.ndarray, splits: Splits, keys: np.ndarray, removed: int, shared: int
 ) -> list[str]:
     found = []
     if removed:
@@ -156,25 +129,8 @@ def _duplicate_warnings(
     repeated = len(splits.train) - len(np.unique(keys[splits.train]))
     if repeated:
         found.append(f"{repeated} training samples repeat another one.")
-    pairs = np.unique(np.stack([keys[used], y[used].astype(np.uint64)]), axis=1)
+    pairs = np.unique(np.stack([keys[splits.used], y[splits.used].astype(np.uint64)]), axis=1)
     conflicts = int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
     if conflicts:
         found.append(f"{conflicts} samples occur with different labels.")
-    return found
-
-
-def _value_warnings(x: np.ndarray, used: np.ndarray, low: float, high: float) -> list[str]:
-    axes = (1, 2, 3)
-    smallest, largest = (
-        np.asarray(ends, np.float64)[used] for ends in (x.min(axis=axes), x.max(axis=axes))
-    )
-    found = []
-    flat = int((largest - smallest <= FLAT_SHARE_OF_RANGE * (high - low)).sum())
-    if flat:
-        found.append(f"{flat} samples are almost constant.")
-    outside = int(((smallest < low) | (largest > high)).sum())
-    if outside:
-        found.append(
-            f"{outside} samples have values outside of [{low:g}, {high:g}]; they are clipped."
-        )
     return found

@@ -44,6 +44,11 @@ class Splits:
     test: np.ndarray
     removed: np.ndarray = field(default_factory=_no_rows)
 
+    @property
+    def used(self) -> np.ndarray:
+        """The rows of all three splits."""
+        return np.concatenate([self.train, self.validation, self.test])
+
 
 def make_splits(
     y: np.ndarray,

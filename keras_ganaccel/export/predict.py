@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.artifact import Artifact, open_artifact
-from keras_ganaccel.modality.image.preprocess import to_unit
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.modality.load import load_samples
 
@@ -82,7 +81,7 @@ def predict_files(
     spec = _spec_of(opened)
     raw = load_samples(Path(samples), spec)
     low, high = opened.metadata.input_range
-    chances = opened.probabilities(to_unit(raw, spec) * np.float32(high - low) + np.float32(low))
+    chances = opened.probabilities(spec.encode(raw) * np.float32(high - low) + np.float32(low))
     names = opened.metadata.class_names or _numbers(chances.shape[1])
     return [
         {

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import GanAccelError
 from keras_ganaccel.export.agreement import HABITS, in_words
 from keras_ganaccel.export.artifact import Artifact
 from keras_ganaccel.metrics.proportions import paired_difference
-from keras_ganaccel.modality.load import LabelledData
 
 # Labelled samples that are tried; none of them is the test split's.
 _TRIED = 200

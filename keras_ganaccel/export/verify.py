@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.export.agreement import (
     check_classes,
@@ -29,7 +30,6 @@ from keras_ganaccel.export.scores import Scores, probabilities, score
 from keras_ganaccel.export.taken import tried
 from keras_ganaccel.metrics.proportions import PairedDifference
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.load import LabelledData
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ganaccel.config import GanConfig, ReuseConfig, RunConfig, preset, with_values
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.integrity import Loss
 from keras_ganaccel.journey.budget import fitted
@@ -18,7 +19,7 @@ from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import check_model_file, load_model
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.load import LabelledData, load_configured
+from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.paths import MEMORY
 from keras_ganaccel.rundir import RunFolder, check_out_folder, save_splits
 

@@ -330,7 +330,7 @@ def _arms(journey: Journey) -> dict[str, Arm]:
             cheap,
             dataclasses.replace(cheap, name="pca_disagreement", doubted=_KEPT),
         ]
-    unlabelled = journey.data.unlabelled_unit()
+    unlabelled = journey.data.unlabelled_arrays()
     if unlabelled is not None:
         nameless = np.full(len(unlabelled), -1, np.int64)
         arms.append(

@@ -12,9 +12,9 @@ import numpy as np
 
 from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.config import RunConfig
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.journey.progress import Progress
 from keras_ganaccel.journey.user_model import with_unit_input
-from keras_ganaccel.modality.load import LabelledData
 from keras_ganaccel.rundir import RunFolder
 from keras_ganaccel.seeds import derive_seed
 

@@ -301,7 +301,7 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
         SampleGrid(run.samples, every, class_names=spec.class_names),
         StepProgress(journey.progress, config.steps),
     ]
-    unlabelled = journey.data.unlabelled_unit()
+    unlabelled = journey.data.unlabelled_arrays()
     train_gan(
         gan,
         unit_to_signed(x),

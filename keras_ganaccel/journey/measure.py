@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
 from keras_ganaccel.metrics.frechet import frechet_distance
@@ -15,7 +16,6 @@ from keras_ganaccel.metrics.memorization import memorization_report
 from keras_ganaccel.metrics.prdc import prdc
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
 from keras_ganaccel.modality.image.preprocess import signed_to_unit
-from keras_ganaccel.modality.load import LabelledData
 from keras_ganaccel.seeds import derive_seed
 
 _LEAST_FOR_FRECHET = 2048

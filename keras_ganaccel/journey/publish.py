@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, VerificationError
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.manifest import check_manifest, write_manifest
 from keras_ganaccel.export.predict import image_size_of
 from keras_ganaccel.export.verify import verify
-from keras_ganaccel.modality.load import LabelledData, load_data
+from keras_ganaccel.modality.load import load_data
 from keras_ganaccel.report.ledger import Ledger
 from keras_ganaccel.rundir import RunFolder
 

@@ -2,93 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
 from keras_ganaccel.config import DataConfig
-from keras_ganaccel.data.audit import Audit, audit, sample_keys
+from keras_ganaccel.data.audit import audit
+from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
+from keras_ganaccel.data.rows import join_rows, row_keys, take_rows
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.data.split import Splits, make_splits
-from keras_ganaccel.data.vocabulary import SPLIT_NAMES
-from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
-from keras_ganaccel.modality.image import arrays, folders, frames, libraries
-from keras_ganaccel.modality.image.arrays import RawData, resize_samples
-from keras_ganaccel.modality.image.images import LARGEST_SIDE, check_sides
-from keras_ganaccel.modality.image.memory import read_memory
-from keras_ganaccel.modality.image.preprocess import to_unit
-from keras_ganaccel.modality.image.samples import load_samples, read_samples
-from keras_ganaccel.modality.image.scale import check_width, narrow_note, natural_range, off_scale
-from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.protocol import Modality, ReadOptions
+from keras_ganaccel.modality.registry import modality_for, modality_named, modality_of
 
-__all__ = ["Audit", "LabelledData", "Splits", "load_data", "load_samples"]
-
-_SMALLEST = 4
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledData:
-    """A labelled data set with its splits.
-
-    Args:
-        name: Name of the data set.
-        x: Raw samples, shape ``(n, height, width, channels)``, as loaded.
-        y: int64 labels 0..k-1, -1 where unlabelled, shape ``(n,)``.
-        spec: Shape, classes and value range.
-        splits: Row numbers of training, validation and test.
-        audit: What was found in the data.
-        unlabelled: Further raw samples to learn from without labels, shape ``(m, height, width,
-            channels)``; None if there are none.
-
-    Example:
-        >>> import keras_ganaccel as ga
-        >>> data = ga.load_data("digits", labels_per_class=20)
-        >>> x, y = data.arrays("train")
-        >>> x.shape, str(x.dtype), y.shape
-        ((160, 8, 8, 1), 'float32', (160,))
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    spec: DataSpec
-    splits: Splits
-    audit: Audit
-    unlabelled: np.ndarray | None = None
-
-    def arrays(
-        self, split: Literal["train", "validation", "test"]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the samples of a split, float32 in [0, 1], 4-D, and their int64 labels."""
-        if split not in SPLIT_NAMES:
-            raise InvalidInputError(
-                f"Unknown split. Received: {split!r}. {nearest(split, SPLIT_NAMES)}"
-            )
-        rows = getattr(self.splits, split)
-        return to_unit(self.x[rows], self.spec), self.y[rows]
-
-    def unlabelled_unit(self) -> np.ndarray | None:
-        """Returns the unlabelled samples, float32 in [0, 1], 4-D, or None."""
-        return None if self.unlabelled is None else to_unit(self.unlabelled, self.spec)
-
-    def fingerprint(self) -> str:
-        """Returns a SHA-256 over samples, labels and splits, in hexadecimal digits."""
-        digest = hashlib.sha256()
-        splits = self.splits
-        for part in (self.x, self.y, splits.train, splits.validation, splits.test, self.unlabelled):
-            if part is not None:
-                digest.update(f"{part.dtype.str}{part.shape}".encode())
-                digest.update(np.ascontiguousarray(part).data)
-        return digest.hexdigest()
+logger = logging.getLogger(__name__)
 
 
 def load_data(
     source: Any = "digits",
     *,
+    modality: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     labels_per_class: int | None = None,
     unlabelled: Any = None,
@@ -111,6 +49,7 @@ def load_data(
             splits to pairs; or a pandas frame of pixels. Samples are ``(n, height, width)`` or
             ``(n, height, width, 1 or 3)`` of any real dtype. Labels are integers or strings; -1 and
             missing ones mark unlabelled rows.
+        modality: What the samples are, such as ``"image"``; None finds it by the source.
         image_size: ``(height, width)``, or one number for both, to resize to, antialiased. None
             keeps the size of arrays and takes the median of image files.
         labels_per_class: Rows per class for training and validation together; None takes all.
@@ -141,66 +80,49 @@ def load_data(
         >>> data.spec.class_names, data.arrays("test")[0].shape
         (('cat', 'dog', 'eel'), (18, 8, 8, 1))
     """
-    size = _checked_size(image_size)
     _check_seed(seed)
-    raw = _read(source, size, skip_corrupt, target)
-    if size is None:
-        check_sides(raw.x.shape[1:3])
-    x = raw.x if size is None else resize_samples(raw.x, size)
-    if x.min() == x.max():
-        raise InvalidInputError(
-            f"Samples must hold different values. Received: {x.flat[0]} everywhere. "
-            "Check where they come from."
-        )
-    if raw.value_range is None and value_range is None:
-        check_width((float(x.min()), float(x.max())))
+    options = ReadOptions(target, image_size, value_range, skip_corrupt)
+    kind = modality_for(source, options) if modality is None else modality_named(modality)
+    _check_options(kind, options)
+    raw = kind.read(source, options)
     encoded = encode_labels(raw.labels, every_text=raw.every_text)
-    y, names = encoded.codes, encoded.names
-    names, misfit = _own_names(names, raw.class_names)
-    keys = sample_keys(x)
+    y = encoded.codes
+    names, misfit = _own_names(encoded.names, raw.class_names)
+    keys = row_keys(raw.x)
     supplied = {part: rows[y[rows] >= 0] for part, rows in raw.supplied.items()}
-    supplied = {part: rows for part, rows in supplied.items() if len(rows)}
+    raw = replace(raw, supplied={part: rows for part, rows in supplied.items() if len(rows)})
     splits = make_splits(
         y,
         seed=seed,
         labels_per_class=labels_per_class,
-        test=supplied.get("test"),
-        validation=supplied.get("validation"),
-        groups=groups,
+        test=raw.supplied.get("test"),
+        validation=raw.supplied.get("validation"),
+        groups=raw.groups if groups is None else groups,
         keys=keys,
         class_names=names,
     )
-    height, width, channels = x.shape[1:]
-    train = x[splits.train]
-    ends = raw.value_range if value_range is None else _checked_range(value_range)
-    ends = ends or natural_range(train)
-    spec = DataSpec(height, width, channels, names, ends)
-    check_width(ends)
-    parts = [x[y == UNLABELLED]]
+    spec, fitted = kind.fit(raw, names, splits, options)
+    parts = [take_rows(raw.x, y == UNLABELLED)]
     skipped = raw.skipped
-    notes = raw.notes + encoded.notes + misfit + _range_note(train, ends)
-    for part, rows in supplied.items():
-        if part != "train":
-            notes += _checked_scale(x[rows], ends, part)
+    notes = raw.notes + encoded.notes + misfit + fitted
     if unlabelled is not None:
-        further = read_samples(unlabelled, spec, skip_corrupt=skip_corrupt, name="unlabelled")
+        further = kind.read_samples(unlabelled, spec, skip_corrupt=skip_corrupt, name="unlabelled")
         parts.append(further.x)
         skipped += further.skipped
         notes += further.notes
     extra, leaked = _without_held_out(parts, keys, splits)
     report = audit(
-        x,
         y,
         splits,
+        keys,
         class_names=names,
-        value_range=spec.value_range,
-        keys=keys,
+        findings=kind.findings(raw.x, splits.used, spec),
         unlabelled=0 if extra is None else len(extra),
         unlabelled_removed=leaked,
         skipped=skipped,
         notes=notes + _shortage(y, splits, labels_per_class),
     )
-    return LabelledData(name or raw.name, x, y, spec, splits, report, extra)
+    return LabelledData(name or raw.name, raw.x, y, spec, splits, report, extra)
 
 
 def load_configured(config: DataConfig, seed: int, source: Any = None) -> LabelledData:
@@ -225,6 +147,25 @@ def load_configured(config: DataConfig, seed: int, source: Any = None) -> Labell
     )
 
 
+def load_samples(path: Any, spec: Spec) -> Any:
+    """Loads samples without labels that belong to known data; logs what there is to know of them.
+
+    Args:
+        path: What the modality's `read_samples` takes: files, folders, arrays or frames.
+        spec: The description of the data that they belong to.
+
+    Returns:
+        Raw samples that ``spec.encode`` takes.
+
+    Raises:
+        InvalidInputError: If they cannot be used.
+    """
+    samples = modality_of(spec).read_samples(path, spec)
+    for note in samples.notes:
+        logger.warning("%s", note)
+    return samples.x
+
+
 def _own_names(
     found: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -236,27 +177,6 @@ def _own_names(
     if set(found) <= set(names):
         return found, ()
     return found, (f"The {len(names)} names of classes do not fit the labels and are not used.",)
-
-
-def _checked_scale(x: np.ndarray, ends: tuple[float, float], part: str) -> tuple[str, ...]:
-    """Refuses a split at another scale, or asks about it."""
-    finding = off_scale(x, ends)
-    if finding:
-        raise InvalidInputError(
-            f"All splits must have one value range. Received: {finding} in the {part} split, for "
-            f"[{ends[0]:g}, {ends[1]:g}] in training. Rescale one of them."
-        )
-    return narrow_note(x, ends, f"{part} split")
-
-
-def _range_note(train: np.ndarray, ends: tuple[float, float]) -> tuple[str, ...]:
-    """Says so where a value range that was given is far from the values."""
-    finding = off_scale(train, ends)
-    if not finding:
-        return ()
-    return (
-        f"The value range [{ends[0]:g}, {ends[1]:g}] does not fit the training samples: {finding}.",
-    )
 
 
 def _shortage(y: np.ndarray, splits: Splits, labels_per_class: int | None) -> tuple[str, ...]:
@@ -274,26 +194,24 @@ def _shortage(y: np.ndarray, splits: Splits, labels_per_class: int | None) -> tu
 
 
 def _without_held_out(
-    parts: Sequence[np.ndarray], keys: np.ndarray, splits: Splits
-) -> tuple[np.ndarray | None, int]:
+    parts: Sequence[Any], keys: np.ndarray, splits: Splits
+) -> tuple[Any | None, int]:
     """Unlabelled samples that equal no held-out one, and how many did."""
-    extra = np.concatenate(parts)
+    extra = join_rows(parts)
     held_out = keys[np.concatenate([splits.validation, splits.test])]
-    leaked = np.isin(sample_keys(extra), held_out)
-    return (extra[~leaked] if not leaked.all() else None), int(leaked.sum())
+    leaked = np.isin(row_keys(extra), held_out)
+    return (take_rows(extra, ~leaked) if not leaked.all() else None), int(leaked.sum())
 
 
-def _checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size,) * 2
-    whole = all(isinstance(side, (int, np.integer)) for side in sides)
-    if len(sides) != 2 or not whole or not all(_SMALLEST <= s <= LARGEST_SIDE for s in sides):
-        raise InvalidInputError(
-            f"`image_size` must be one or two whole numbers in [{_SMALLEST}, {LARGEST_SIDE}]. "
-            f"Received: {image_size!r}. Give a height and a width."
-        )
-    return int(sides[0]), int(sides[1])
+def _check_options(kind: Modality, options: ReadOptions) -> None:
+    """Refuses what means nothing for this kind of samples."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value != field.default and field.name not in kind.options:
+            raise InvalidInputError(
+                f"`{field.name}` means nothing for data of the modality {kind.name!r}. "
+                f"Received: {value!r}. Leave it out."
+            )
 
 
 def _check_seed(seed: Any) -> None:
@@ -301,47 +219,3 @@ def _check_seed(seed: Any) -> None:
         raise InvalidInputError(
             f"`seed` must be a whole number. Received: {seed!r}. Pass 0 for the default draw."
         )
-
-
-def _checked_range(value_range: Sequence[float]) -> tuple[float, float]:
-    try:
-        low, high = (float(end) for end in value_range)
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"`value_range` must be two numbers. Received: {value_range!r}. "
-            "Give the values that mean black and white."
-        ) from None
-    return low, high
-
-
-def _read(
-    source: Any, size: tuple[int, int] | None, skip_corrupt: bool, target: str | None
-) -> RawData:
-    if not isinstance(source, (str, Path)):
-        return read_memory(source, target)
-    text = str(source)
-    path = Path(text).expanduser()
-    if text == "digits":
-        return libraries.load_digits()
-    library, colon, dataset = text.partition(":")
-    if colon and library == "keras":
-        return libraries.load_keras(dataset)
-    if colon and library == "tfds":
-        return libraries.load_tfds(dataset, size)
-    if text and path.is_dir():
-        return folders.read_class_folders(path, size=size, skip_corrupt=skip_corrupt)
-    if path.is_file() and path.suffix.lower() == ".npz":
-        return arrays.read_archive(path)
-    if path.is_file() and path.suffix.lower() in frames.SUFFIXES:
-        return frames.read_text(path)
-    if text.lower().endswith(".npy"):
-        parts = [path] if path.is_file() else [Path(part.strip()) for part in text.split(",")]
-        return arrays.read_array_files(parts)
-    if path.is_file():
-        raise InvalidInputError(
-            "Data must be an .npz file, .npy files, a .csv file of pixels or a folder of class "
-            f"folders. Received: {text!r}. Convert or unpack the file."
-        )
-    known = {"digits", *(f"keras:{dataset}" for dataset in libraries.KERAS_DATASETS)}
-    hint = "Check the path." if path.suffix or "/" in text else nearest(text, known)
-    raise MissingFileError(f"There is no such file, folder or data set. Received: {text!r}. {hint}")

@@ -6,7 +6,6 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,9 @@ from keras_ganaccel.data.finite import check_finite
 from keras_ganaccel.data.labels import holds_text, label_array, named
 from keras_ganaccel.data.vocabulary import SPLITS_OF, find_keys
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.protocol import RawData
 
 _SMALLEST_SIDE = 8
-
-
-@dataclass(frozen=True, eq=False)
-class RawData:
-    """What a source holds, before labels are mapped and splits are drawn.
-
-    Args:
-        name: The name of the data set.
-        x: Samples, shape ``(n, height, width, channels)``.
-        labels: As the source has them, ``n`` of them.
-        supplied: The rows of the splits that the source comes with.
-        class_names: The source's own names of the classes 0..k-1, if it has any.
-        every_text: Labels that are text name classes, even "nan" or "".
-        value_range: The raw values that mean black and white, if the source defines them.
-        skipped: Files that could not be read.
-        notes: What else the user should know.
-    """
-
-    name: str
-    x: np.ndarray
-    labels: Any
-    supplied: Mapping[str, np.ndarray] = field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
-    every_text: bool = False
-    value_range: tuple[float, float] | None = None
-    skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def check_samples(x: Any, name: str = "x") -> np.ndarray:

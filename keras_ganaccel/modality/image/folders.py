@@ -12,8 +12,8 @@ import numpy as np
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.vocabulary import split_of, split_within
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
-from keras_ganaccel.modality.image.arrays import RawData
 from keras_ganaccel.modality.image.images import image_suffixes, read_images, relative_names
+from keras_ganaccel.modality.protocol import RawData
 
 _PLAIN_SPLIT_FOLDERS = ("train", "val", "validation", "test")
 # What operating systems and tools leave behind.
@@ -156,7 +156,7 @@ def read_class_folders(
         labels=np.array([part.name for part in classes])[owners],
         supplied={name: np.flatnonzero(split == name) for name in np.unique(split) if name},
         every_text=True,
-        value_range=(0.0, 255.0),
+        details=(0.0, 255.0),
         skipped=relative_names(paths, folder, ~found.readable),
         notes=notes + left_out_note(others, folder),
     )

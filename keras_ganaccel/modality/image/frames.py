@@ -11,14 +11,10 @@ import numpy as np
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.data.vocabulary import LABEL_WORDS
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, reason_of
-from keras_ganaccel.modality.image.arrays import RawData, are_bytes, combine_arrays
+from keras_ganaccel.modality.image.arrays import are_bytes, combine_arrays
+from keras_ganaccel.modality.protocol import RawData
 
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
-
-
-def is_frame(value: Any) -> bool:
-    """Tells whether something is a pandas frame or works like one."""
-    return all(hasattr(value, name) for name in ("columns", "dtypes", "drop", "iloc"))
 
 
 def read_frame(frame: Any, target: str | None, name: str) -> RawData:

@@ -30,7 +30,7 @@ def load_digits() -> RawData:
     from sklearn.datasets import load_digits as load
 
     images, labels = load(return_X_y=True)
-    return RawData("digits", images.reshape(-1, 8, 8, 1), labels, value_range=(0.0, 16.0))
+    return RawData("digits", images.reshape(-1, 8, 8, 1), labels, details=(0.0, 16.0))
 
 
 def load_keras(name: str) -> RawData:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keras_ganaccel.data.rows import is_frame
 from keras_ganaccel.data.vocabulary import SPLIT_NAMES, SPLITS_OF, find_keys, split_of
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.image.arrays import RawData, combine_arrays, combine_keys
-from keras_ganaccel.modality.image.frames import is_frame, read_frame
+from keras_ganaccel.modality.image.arrays import combine_arrays, combine_keys
+from keras_ganaccel.modality.image.frames import read_frame
 from keras_ganaccel.modality.image.tensors import is_dataset, read_dataset
+from keras_ganaccel.modality.protocol import RawData
 
 _NAME = "arrays"
 _SUFFIX = {"": "", "train": "_train", "validation": "_val", "test": "_test"}

@@ -1,32 +1,8 @@
-"""Between raw values, the [0, 1] of classifiers and the [-1, 1] of the GAN."""
+"""Between the [0, 1] of classifiers and the [-1, 1] of the GAN."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from keras_ganaccel.modality.image.spec import DataSpec
-
-
-def to_unit(x: np.ndarray, spec: DataSpec) -> np.ndarray:
-    """Maps raw samples to what classifiers take.
-
-    Args:
-        x: Raw samples, shape ``(n, height, width[, channels])``, any real dtype, in
-            ``spec.value_range``.
-        spec: The description of the data.
-
-    Returns:
-        float32 samples, shape ``(n, height, width, channels)``, in [0, 1] (values outside the
-        range are clipped).
-
-    Example:
-        >>> spec = DataSpec(1, 1, 1, ("a", "b"), (0.0, 16.0))
-        >>> float(to_unit(np.array([[[4]]]), spec)[0, 0, 0, 0])
-        0.25
-    """
-    unit = np.asarray(x, np.float32).reshape(len(x), *spec.image_shape)
-    unit = unit * np.float32(spec.input_scale) + np.float32(spec.input_offset)
-    return np.clip(unit, 0.0, 1.0)
 
 
 def unit_to_signed(unit: np.ndarray) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +18,7 @@ from keras_ganaccel.modality.image.folders import left_out_note, list_files
 from keras_ganaccel.modality.image.images import read_images, relative_names
 from keras_ganaccel.modality.image.scale import to_scale
 from keras_ganaccel.modality.image.spec import DataSpec
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Samples and where they come from.
-
-    Args:
-        x: Raw samples, shape ``(n, height, width, channels)``.
-        names: For each sample its path in the folder, or its row number.
-        skipped: Files that could not be read.
-        notes: What else the user should know, a sentence each.
-    """
-
-    x: np.ndarray
-    names: tuple[str, ...]
-    skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def load_samples(path: Any, spec: DataSpec) -> np.ndarray:
-    """Loads the samples of `read_samples`, without their names; logs its notes as warnings.
-
-    Args:
-        path: See `read_samples`.
-        spec: The description of the data that they belong to.
-
-    Returns:
-        Raw samples, shape ``(n, *spec.image_shape)``.
-
-    Raises:
-        InvalidInputError: If they cannot be used.
-    """
-    samples = read_samples(path, spec)
-    for note in samples.notes:
-        logger.warning("%s", note)
-    return samples.x
+from keras_ganaccel.modality.protocol import Samples
 
 
 def read_samples(

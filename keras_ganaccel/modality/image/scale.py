@@ -14,6 +14,7 @@ _LEAST_EXTENT = 0.1
 _USUAL_EXTENT = 0.51
 # Fewer may all be dark.
 _ENOUGH_ROWS = 20
+FLAT_SHARE_OF_RANGE = 0.02
 # float32 has some 1,700 steps in a range this narrow beside its values.
 _LEAST_RELATIVE_WIDTH = 1e-4
 
@@ -143,3 +144,31 @@ def narrow_note(x: np.ndarray, value_range: tuple[float, float], name: str) -> t
         f"The values of `{name}` go from {smallest:g} to {largest:g} only, the data's value range "
         f"from {low:g} to {high:g}. Are they at another scale?",
     )
+
+
+def value_warnings(x: np.ndarray, rows: np.ndarray, value_range: tuple[float, float]) -> list[str]:
+    """Warns of samples that show nothing, and of values that encoding clips.
+
+    Args:
+        x: Samples, shape ``(n, height, width, channels)``.
+        rows: The numbers of those that count.
+        value_range: The raw values that mean black and white.
+
+    Returns:
+        Sentences, or none.
+    """
+    low, high = value_range
+    axes = tuple(range(1, x.ndim))
+    smallest, largest = (
+        ends.astype(np.float64)[rows] for ends in (x.min(axis=axes), x.max(axis=axes))
+    )
+    found = []
+    flat = int((largest - smallest <= FLAT_SHARE_OF_RANGE * (high - low)).sum())
+    if flat:
+        found.append(f"{flat} samples are almost constant.")
+    outside = int(((smallest < low) | (largest > high)).sum())
+    if outside:
+        found.append(
+            f"{outside} samples have values outside of [{low:g}, {high:g}]; they are clipped."
+        )
+    return found

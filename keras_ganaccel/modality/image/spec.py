@@ -1,8 +1,10 @@
-"""What a data set looks like: the one description that every later stage builds from."""
+"""What images look like: their size, their classes, and what black and white are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from keras_ganaccel.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Shape, classes and value range of a labelled data set.
+    """Shape, classes and value range of labelled images; the `Spec` of this modality.
 
     Args:
         height: Rows of a sample.
@@ -19,7 +21,7 @@ class DataSpec:
         channels: 1 (grey) or 3 (RGB).
         class_names: One name per class, in the order of the integer labels 0..k-1.
         value_range: The raw values that mean black and white, such as ``(0.0, 255.0)``.
-        modality: What a sample is; ``"image"`` so far.
+        modality: What a sample is: always ``"image"``.
 
     Example:
         >>> import keras_ganaccel as ga
@@ -36,6 +38,11 @@ class DataSpec:
     modality: str = "image"
 
     def __post_init__(self) -> None:
+        if self.modality != "image":
+            raise InvalidInputError(
+                f"A `DataSpec` describes images. Received: modality={self.modality!r}. "
+                "Leave it out, or use the specification of that modality."
+            )
         if self.channels not in (1, 3):
             raise InvalidInputError(
                 f"Samples must have 1 or 3 channels. Received: {self.channels}. "
@@ -54,6 +61,11 @@ class DataSpec:
         return (self.height, self.width, self.channels)
 
     @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """The shape of an encoded sample: ``(height, width, channels)``."""
+        return self.image_shape
+
+    @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
@@ -69,3 +81,45 @@ class DataSpec:
         """The summand in ``unit = raw * scale + offset``."""
         low, high = self.value_range
         return -low / (high - low)
+
+    def encode(self, raw: Any) -> np.ndarray:
+        """Maps raw samples to what classifiers take.
+
+        Args:
+            raw: Samples, shape ``(n, height, width[, channels])``, any real dtype, in
+                `value_range`.
+
+        Returns:
+            float32 samples, shape ``(n, height, width, channels)``, in [0, 1] (values outside the
+            range are clipped).
+
+        Example:
+            >>> spec = DataSpec(1, 1, 1, ("a", "b"), (0.0, 16.0))
+            >>> float(spec.encode(np.array([[[4]]]))[0, 0, 0, 0])
+            0.25
+        """
+        unit = np.asarray(raw, np.float32).reshape(len(raw), *self.image_shape)
+        unit = unit * np.float32(self.input_scale) + np.float32(self.input_offset)
+        return np.clip(unit, 0.0, 1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON values, of which `from_dict` makes an equal specification."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
+        """Makes a specification of what `to_dict` returned.
+
+        Raises:
+            InvalidInputError: Keys are missing or unknown, or values do not fit.
+        """
+        sequences = {
+            key: tuple(values[key]) for key in ("class_names", "value_range") if key in values
+        }
+        try:
+            return cls(**{**values, **sequences})
+        except TypeError as error:
+            raise InvalidInputError(
+                f"The description of the images cannot be read. Received: {error}. "
+                "Make the file again."
+            ) from None

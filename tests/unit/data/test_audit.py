@@ -1,6 +1,7 @@
 import numpy as np
 
-from keras_ganaccel.data.audit import audit, sample_keys
+from keras_ganaccel.data.audit import audit
+from keras_ganaccel.data.rows import row_keys
 from keras_ganaccel.data.split import Splits, make_splits
 
 
@@ -9,20 +10,9 @@ def clean(rows=120, classes=2):
     return x, np.arange(rows) % classes
 
 
-def test_equal_samples_have_equal_keys_whatever_their_dtype():
-    x = np.random.default_rng(0).integers(0, 9, (3000, 2, 2, 1)).astype(np.int16)
-    rows, groups = np.unique(x.reshape(3000, 4), axis=0, return_inverse=True)
-    keys = sample_keys(x)
-    assert keys.dtype == np.uint64
-    assert len(np.unique(keys)) == len(rows)
-    assert len(np.unique(np.stack([keys, groups.astype(np.uint64)]), axis=1).T) == len(rows)
-    np.testing.assert_array_equal(keys, sample_keys(x.astype(np.float64)))
-    assert len(set(sample_keys(np.array([0.0, -0.0]).reshape(2, 1, 1, 1)))) == 1
-
-
 def test_clean_data_raise_no_warning():
     x, y = clean()
-    found = audit(x, y, make_splits(y), class_names=("a", "b"))
+    found = audit(y, make_splits(y), row_keys(x), class_names=("a", "b"))
     assert found.warnings == ()
     assert found.rows == 120
     assert np.sum(list(found.class_counts.values()), axis=0).tolist() == [60, 60]
@@ -34,7 +24,7 @@ def test_imbalance_and_tiny_and_missing_classes_are_named():
     y = np.zeros(120, int)
     y[:3] = 1
     splits = Splits(np.arange(0, 60), np.arange(60, 80), np.arange(80, 120))
-    warnings = audit(x, y, splits, class_names=("cat", "dog")).warnings
+    warnings = audit(y, splits, row_keys(x), class_names=("cat", "dog")).warnings
     assert "Classes are imbalanced: 57 training samples of 'cat', 3 of 'dog'." in warnings
     assert "Fewer than 10 training samples: 'dog'." in warnings
     assert "No validation sample: 'dog'." in warnings
@@ -46,7 +36,7 @@ def test_duplicates_and_conflicts_are_counted():
     x[1] = x[0]  # a repeated training sample, with another label
     x[70] = x[100]  # validation equals test
     splits = Splits(np.arange(0, 60), np.arange(60, 80), np.arange(81, 120), np.array([80]))
-    found = audit(x, y, splits, unlabelled=7, unlabelled_removed=2)
+    found = audit(y, splits, row_keys(x), unlabelled=7, unlabelled_removed=2)
     assert found.duplicates_removed == 3
     assert found.duplicates_across_splits == 4
     assert found.unlabelled == 7
@@ -58,17 +48,19 @@ def test_duplicates_and_conflicts_are_counted():
     )
 
 
-def test_flat_and_clipped_samples_and_skipped_files_are_counted():
+def test_findings_and_skipped_files_are_told_with_the_rest():
     x, y = clean()
-    x[5] = 0.5
-    x[7, 0, 0] = 3.0
     found = audit(
-        x, y, make_splits(y), value_range=(0.0, 1.0), skipped=("a.png",), notes=("First.",)
+        y,
+        make_splits(y),
+        row_keys(x),
+        findings=("1 samples are almost constant.",),
+        skipped=("a.png",),
+        notes=("First.",),
     )
     assert found.warnings == (
         "First.",
         "Files that could not be read: 1. Left out.",
         "1 samples are almost constant.",
-        "1 samples have values outside of [0, 1]; they are clipped.",
     )
     assert found.skipped == ("a.png",)

@@ -33,7 +33,7 @@ def test_digits_are_scikit_learns():
     np.testing.assert_allclose(x[..., 0], bunch.images[expected[1]] / 16)
     assert data.name == "digits"
     assert data.unlabelled is None
-    assert data.unlabelled_unit() is None
+    assert data.unlabelled_arrays() is None
 
 
 def test_every_way_to_give_arrays_is_the_same_data(arrays, tmp_path):
@@ -138,7 +138,7 @@ def test_unlabelled_rows_and_samples_may_train_but_not_if_held_out(arrays, tmp_p
     held_out = len(data.splits.test) + len(data.splits.validation)
     assert data.audit.unlabelled == 30 + 240 - held_out
     assert data.audit.duplicates_removed == held_out
-    unit = data.unlabelled_unit()
+    unit = data.unlabelled_arrays()
     assert unit.dtype == np.float32
     rows = {row.tobytes() for row in unit}
     for split in ("validation", "test"):
@@ -207,7 +207,7 @@ def test_samples_at_another_scale_are_mapped_or_refused(arrays):
     x, y = arrays
     unit = x / 255
     data = load_data((unit, y), unlabelled=255 - x)
-    np.testing.assert_allclose(data.unlabelled_unit()[..., 0], (255 - x) / 255, atol=1e-2)
+    np.testing.assert_allclose(data.unlabelled_arrays()[..., 0], (255 - x) / 255, atol=1e-2)
     assert "The uint8 values of `unlabelled` were mapped" in data.audit.warnings[0]
     for unlabelled in (unit * 200, unit * 2 - 1, unit / 100):
         with pytest.raises(InvalidInputError, match="must have the data's value range"):

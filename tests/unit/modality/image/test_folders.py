@@ -54,7 +54,7 @@ def test_rows_follow_sorted_paths_at_the_median_size(tmp_path):
     # Heights 40, 8, 8, 12 and widths 30, 10, 10, 20.
     assert raw.x.shape == (4, 10, 15, 1)
     assert raw.x[:, 5, 5, 0].tolist() == [255, 30, 10, 20]
-    assert raw.value_range == (0.0, 255.0)
+    assert raw.details == (0.0, 255.0)
     assert not raw.supplied
     assert read_class_folders(tmp_path, size=(5, 7)).x.shape == (4, 5, 7, 1)
 

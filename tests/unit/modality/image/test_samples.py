@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
-from keras_ganaccel.modality.image.preprocess import to_unit
-from keras_ganaccel.modality.image.samples import load_samples, read_samples
+from keras_ganaccel.modality.image.samples import read_samples
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import load_samples
 
 GREY = DataSpec(8, 8, 1, ("a", "b"), (0.0, 16.0))
 COLOUR = DataSpec(6, 5, 3, ("a", "b"), (0.0, 255.0))
@@ -29,7 +29,7 @@ def test_image_files_are_brought_to_the_datas_form(tmp_path):
     Image.new("L", (9, 4), 128).save(tmp_path / "sub" / "a.png")
     samples = read_samples(tmp_path, GREY)
     assert samples.names == ("b.png", "sub/a.png")
-    unit = to_unit(samples.x, GREY)
+    unit = GREY.encode(samples.x)
     expected = np.asarray(Image.fromarray(rgb).convert("L")) / 255
     np.testing.assert_allclose(unit[0, ..., 0], expected, atol=1e-6)
     np.testing.assert_allclose(unit[1], 128 / 255, atol=1e-6)

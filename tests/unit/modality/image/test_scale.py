@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.image.scale import check_width, natural_range, off_scale, to_scale
+from keras_ganaccel.modality.image.scale import (
+    check_width,
+    natural_range,
+    off_scale,
+    to_scale,
+    value_warnings,
+)
 
 UNIT = np.random.default_rng(0).random((20, 4, 4, 1))
 
@@ -76,3 +82,15 @@ def test_ranges_that_float32_cannot_tell_apart_are_refused(ends):
     with pytest.raises(InvalidInputError, match="Subtract their mean"):
         check_width(ends)
     check_width((1000.0, 1100.0))
+
+
+def test_flat_and_clipped_samples_are_counted_among_the_rows_that_are_used():
+    x = np.random.default_rng(0).random((120, 4, 4, 1))
+    x[5], x[6] = 0.5, 0.25
+    x[7, 0, 0] = 3.0
+    rows = np.setdiff1d(np.arange(120), [6])
+    assert value_warnings(x, rows, (0.0, 1.0)) == [
+        "1 samples are almost constant.",
+        "1 samples have values outside of [0, 1]; they are clipped.",
+    ]
+    assert value_warnings(x, np.arange(20, 120), (0.0, 1.0)) == []
