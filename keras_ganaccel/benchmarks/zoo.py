@@ -14,7 +14,7 @@ from keras_ganaccel.benchmarks.zoo_models import MODELS, ZooModel, learnable_sam
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
 from keras_ganaccel.compression.compress import TECHNIQUES, Compressed
 from keras_ganaccel.data.inputs import ModelInputs
-from keras_ganaccel.errors import GanAccelError, InvalidInputError, reason_of
+from keras_ganaccel.errors import EquivalenceError, GanAccelError, InvalidInputError, reason_of
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.techniques import compress_and_check
 from keras_ganaccel.export.tflite import export_tflite
@@ -134,7 +134,7 @@ def zoo_cell(
             made, path, quantization, representative_dataset=x, input_range=entry.input_range
         )
         return _compared(path, made, data, entry, quantization)
-    except InvalidInputError as error:
+    except (InvalidInputError, EquivalenceError) as error:
         return _cell("refused", str(error))
     except GanAccelError as error:
         return _cell("fails", str(error))

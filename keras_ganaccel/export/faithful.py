@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ import tensorflow as tf
 from keras_ganaccel.compression.compress import Compressed
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, UnsupportedLayerError, VerificationError
-from keras_ganaccel.export.inspect import FileFacts, inspect_tflite
+from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.promises import broken_promises, integer_problems
 from keras_ganaccel.export.quiet import native_stderr_to_log
+from keras_ganaccel.export.rounding import FILE, FLOAT, rms, same_answers, shake
 from keras_ganaccel.export.tflite import export_tflite
 
 logger = logging.getLogger(__name__)
@@ -32,29 +33,6 @@ logger = logging.getLogger(__name__)
 SAMPLES = 64
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """How far a form may lie from what was trained; the largest of the three counts.
-
-    Args:
-        steps: Quantization steps of the output. An output that takes up few of them, as of an
-            untrained model, is judged by these.
-        share: Of how much the output varies over the samples.
-        shaken: Multiples of what half a quantization step on every input changes. A deep network
-            enlarges each rounding from layer to layer, and no form of it rounds like another.
-    """
-
-    steps: float
-    share: float
-    shaken: float
-
-
-# Integer arithmetic rounds once more per layer than its simulation: rarely two steps of the output.
-FILE = Allowance(steps=4.0, share=0.1, shaken=1.5)
-# The float model does not round at all: what rounding changes in all layers shows here.
-FLOAT = Allowance(steps=8.0, share=0.3, shaken=2.0)
-# Where rounding decides more than this of what varies, no form stands for another one.
-_MOST_SHAKEN = 0.5
 _EXACT = 1e-3
 _NAMED = 3
 
@@ -99,9 +77,10 @@ def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed
         promises = dict(compressed.promises)
     else:
         trained = _outputs(aware, given)
-        shaken = _outputs(aware, inputs.packed(_shaken(samples))) - trained
+        shaken = _outputs(aware, inputs.packed(list(map(tf.constant, shake(samples)))))
+        scales = facts.outputs[0].scales
         for name, other, allowance in (("file", answers, FILE), ("keras_model", returned, FLOAT)):
-            _check_close(name, trained, other, _allowed(allowance, facts, trained, _rms(shaken)))
+            _check_close(name, trained, other, allowance.comes_to(trained, shaken, scales))
         promises = {**compressed.promises, "int8": not integer_problems(facts)}
         if not promises["int8"]:
             logger.warning("%s", _float_layers(compressed))
@@ -120,37 +99,12 @@ def _outputs(model: Any, samples: Any) -> np.ndarray:
     return np.asarray(keras.tree.flatten(outputs)[0], np.float32)
 
 
-def _shaken(samples: Sequence[np.ndarray]) -> list[tf.Tensor]:
-    """The samples, moved at random by up to half a step of eight bits; whole numbers stay."""
-    generator = np.random.default_rng(0)
-    found = []
-    for array in samples:
-        if array.dtype.kind == "f":
-            half = np.ptp(array) / 255.0 / 2.0
-            array = (array + generator.uniform(-half, half, array.shape)).astype(array.dtype)
-        found.append(tf.constant(array))
-    return found
-
-
-def _allowed(allowance: Allowance, facts: FileFacts, trained: np.ndarray, shaken: float) -> float:
-    """The root mean square that an allowance comes to."""
-    scales = facts.outputs[0].scales
-    # Of an output in float32, what eight bits would have.
-    step = scales[0] if scales else max(float(np.ptp(trained)), 1e-6) / 255.0
-    varies = _rms(trained - trained.mean(axis=0))
-    return max(
-        allowance.steps * step,
-        allowance.share * varies,
-        min(allowance.shaken * shaken, _MOST_SHAKEN * varies),
-    )
-
-
 def _check_close(name: str, trained: np.ndarray, other: np.ndarray, allowed: float) -> None:
     """Refuses outputs further from the trained model's than quantization explains."""
-    difference = _rms(other - trained)
+    difference = rms(other - trained)
     if difference <= allowed:
         return
-    same = np.mean(_classes(trained) == _classes(other))
+    same = same_answers(trained, other)
     form = {"file": "int8 file", "keras_model": "returned `keras_model`"}[name]
     raise EquivalenceError(
         f"The {form} does not compute what was trained. Received: outputs {difference:.2g} apart, "
@@ -185,11 +139,3 @@ def _float_layers(compressed: Compressed) -> str:
         f"The file of {compressed.technique!r} is not full int8: {which}{more} stay in float32, "
         "so `int8` is not promised."
     )
-
-
-def _classes(outputs: np.ndarray) -> np.ndarray:
-    return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else outputs > np.median(outputs)
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

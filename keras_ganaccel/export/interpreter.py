@@ -60,23 +60,27 @@ class TFLiteRunner:
             InvalidInputError: If the arrays do not fit the file.
             VerificationError: If it does not come to an end, or its output is not a row a sample.
         """
-        details = self._interpreter.get_input_details()
-        _check_inputs(inputs, details, self._name)
-        length, step = len(inputs[0]), _batch_of(details)
-        # The last batch is filled up by its last row.
-        rows = np.minimum(np.arange(-(-length // step) * step), length - 1)
-        fed = [
-            _as_tensor(detail, values)[rows] for detail, values in zip(details, inputs, strict=True)
+        fed, length = self._fed(inputs)
+        output = self._interpreter.get_output_details()[0]
+        if self._apart:
+            answer = run_apart(self._content, self._name, fed)
+        else:
+            (answer,) = self._answers(fed, [output])
+        return self._as_floats(answer, output, len(fed[0]))[:length]
+
+    def run_all(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Computes every output of samples, in this process; otherwise like `run`."""
+        fed, length = self._fed(inputs)
+        outputs = self._interpreter.get_output_details()
+        return [
+            self._as_floats(answer, output, len(fed[0]))[:length]
+            for answer, output in zip(self._answers(fed, outputs), outputs, strict=True)
         ]
-        answer = run_apart(self._content, self._name, fed) if self._apart else self._answer(fed)
-        if len(answer) != len(rows):
-            raise VerificationError(
-                f"{self._name} must answer each sample by a row. Received: {len(answer)} rows for "
-                f"{len(rows)} samples. Export it again."
-            )
-        scale, zero_point = self._interpreter.get_output_details()[0]["quantization"]
-        values = dequantize(answer, scale, zero_point) if scale else answer.astype(np.float32)
-        return values[:length]
+
+    @property
+    def output_scales(self) -> list[float]:
+        """The size of a quantization step of each output; 0 where it is float."""
+        return [detail["quantization"][0] for detail in self._interpreter.get_output_details()]
 
     def warm(self, *inputs: np.ndarray) -> None:
         """Fills the input tensors, so that `invoke` alone can be timed."""
@@ -87,22 +91,40 @@ class TFLiteRunner:
         """Computes one call on what the input tensors hold."""
         self._interpreter.invoke()
 
-    def _answer(self, fed: Sequence[np.ndarray]) -> np.ndarray:
+    def _fed(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
+        """The inputs as the file takes them, in whole batches, and how many samples they are."""
+        details = self._interpreter.get_input_details()
+        _check_inputs(inputs, details, self._name)
+        length, step = len(inputs[0]), _batch_of(details)
+        # The last batch is filled up by its last row.
+        rows = np.minimum(np.arange(-(-length // step) * step), length - 1)
+        pairs = zip(details, inputs, strict=True)
+        return [_as_tensor(detail, values)[rows] for detail, values in pairs], length
+
+    def _answers(self, fed: Sequence[np.ndarray], outputs: Sequence[Any]) -> list[np.ndarray]:
         step = _batch_of(self._interpreter.get_input_details())
-        output = self._interpreter.get_output_details()[0]["index"]
-        answers = []
+        answers: list[list[np.ndarray]] = []
         try:
             for start in range(0, len(fed[0]), step):
                 self._interpreter.reset_all_variables()
                 self._place([values[start : start + step] for values in fed])
                 self._interpreter.invoke()
-                answers.append(self._interpreter.get_tensor(output))
-            return np.concatenate(answers)
+                answers.append([self._interpreter.get_tensor(each["index"]) for each in outputs])
+            return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
         except (ValueError, RuntimeError) as error:
             raise VerificationError(
                 f"{self._name} must run on every sample. Received: {reason_of(error)}. "
                 "Export it again."
             ) from error
+
+    def _as_floats(self, answer: np.ndarray, detail: Any, samples: int) -> np.ndarray:
+        if len(answer) != samples:
+            raise VerificationError(
+                f"{self._name} must answer each sample by a row. Received: {len(answer)} rows for "
+                f"{samples} samples. Export it again."
+            )
+        scale, zero_point = detail["quantization"]
+        return dequantize(answer, scale, zero_point) if scale else answer.astype(np.float32)
 
     def _place(self, fed: Sequence[np.ndarray]) -> None:
         details = self._interpreter.get_input_details()

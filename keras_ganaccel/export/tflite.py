@@ -18,6 +18,7 @@ from keras_ganaccel.export import flatbuffer, naming
 from keras_ganaccel.export.calibration import as_generator, calibration_rows, pin_range
 from keras_ganaccel.export.graph import canonical_function, has_loops, has_one_hot
 from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
+from keras_ganaccel.export.post_training import check_close_to_model
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.serving import (
     Serving,
@@ -88,6 +89,8 @@ def export_tflite(
     Raises:
         InvalidInputError: If an argument does not fit the model or another one.
         UnsupportedLayerError: If something in the model has no TFLite builtin.
+        EquivalenceError: If a file that was quantized after training answers the calibration
+            samples otherwise than the model, beyond what quantization explains.
 
     Example:
         >>> import keras_ganaccel as ga
@@ -127,6 +130,9 @@ def export_tflite(
             converter.target_spec.supported_ops |= {tf.lite.OpsSet.SELECT_TF_OPS}
         converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor_dense
         content = _converted(converter)
+        # TensorFlow's own operators run nowhere but there.
+        if rows is not None and not select_tf_ops:
+            check_close_to_model(content, serving, rows, quantization)
     with atomic_open(path) as file:
         file.write(_finished(content, serving, metadata))
     return path

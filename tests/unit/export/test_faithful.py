@@ -13,6 +13,7 @@ from keras_ganaccel.compression.compress import compress
 from keras_ganaccel.errors import EquivalenceError, VerificationError
 from keras_ganaccel.export import faithful
 from keras_ganaccel.export.faithful import checked
+from keras_ganaccel.export.rounding import Allowance
 
 pytestmark = pytest.mark.train
 
@@ -77,7 +78,7 @@ def test_what_a_deep_net_makes_of_rounding_is_no_fault(data, monkeypatch):
     model = keras.Sequential([keras.Input((6,)), *deep, L.Dense(3)])
     made = compress(model, data, technique="qat", steps=0)
     assert checked(made, [data[0][:64]]).promises == {"int8": True}
-    monkeypatch.setattr(faithful, "FILE", faithful.Allowance(steps=4.0, share=0.1, shaken=0.0))
+    monkeypatch.setattr(faithful, "FILE", Allowance(steps=4.0, share=0.1, shaken=0.0))
     with pytest.raises(EquivalenceError, match="int8 file"):
         checked(made, [data[0][:64]])
 

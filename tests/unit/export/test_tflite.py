@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError
+import keras_ganaccel as ga
+from keras_ganaccel.errors import EquivalenceError, InvalidInputError, UnsupportedLayerError
 from keras_ganaccel.export.artifact import open_artifact
 from keras_ganaccel.export.inspect import inspect_tflite
 from keras_ganaccel.export.tflite import export_tflite
@@ -340,3 +341,47 @@ def test_what_cannot_be_exported_is_named(digits, tmp_path):
     assert list(tmp_path.iterdir()) == []
     path = export_tflite(open_size, tmp_path / "m.tflite", spec=DataSpec(5, 4, 1, ("a",)))
     assert inspect_tflite(path).inputs[0].shape == (1, 5, 4, 1)
+
+
+@pytest.fixture
+def drowned():
+    """A model whose hidden range a few samples rule, and samples; int8 leaves the others one step.
+
+    The last feature, which one sample in sixteen has, puts 3,000 into a layer that holds values
+    around one, and counts for nothing after it.
+    """
+    x = np.random.default_rng(0).normal(size=(128, 6)).astype("float32")
+    x[:, -1] = np.arange(128) % 16 == 7
+    layers = [keras.layers.Dense(6), keras.layers.Dense(3), keras.layers.Softmax()]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    hidden = np.diag([1.0, 1.0, 1.0, 1.0, 1.0, 3000.0])
+    outputs = 3.0 * np.random.default_rng(1).normal(size=(6, 3))
+    outputs[-1] = 0.0
+    model.set_weights([hidden, np.zeros(6), outputs, np.zeros(3)])
+    return model, x
+
+
+def test_a_file_that_quantization_ruins_is_refused_before_it_is_delivered(drowned, tmp_path):
+    model, x = drowned
+    path = tmp_path / "m.tflite"
+    message = r"int8 file does not compute .*explains.* of 64 calibration samples.*'dynamic_range'"
+    for made in model, ga.compress(model, (x, np.zeros(len(x), int)), technique="ptq"):
+        with pytest.raises(EquivalenceError, match=message):
+            export_tflite(made, path, "int8", representative_dataset=x)
+    assert list(tmp_path.iterdir()) == []
+    common = x * [1, 1, 1, 1, 1, 0]
+    export_tflite(model, path, "int8", representative_dataset=common.astype("float32"))
+    export_tflite(model, path, "dynamic_range")
+    opened = open_artifact(path)
+    np.testing.assert_allclose(opened.outputs(opened.samples(x)), model(x), atol=0.02)
+
+
+def test_every_output_of_a_file_is_held_against_the_model(drowned, tmp_path):
+    model, x = drowned
+    raw = keras.layers.Dense(2)(model.inputs[0])
+    path = tmp_path / "m.tflite"
+    several = keras.Model(model.inputs, [raw, model.outputs[0]])
+    with pytest.raises(EquivalenceError, match="int8 file does not compute"):
+        export_tflite(several, path, "int8", representative_dataset=x)
+    fine = keras.Model(model.inputs, [raw, keras.layers.Dense(3)(model.inputs[0])])
+    assert export_tflite(fine, path, "int8", representative_dataset=x).is_file()
