@@ -153,10 +153,18 @@ def _write(
     export_tflite(
         compressed,
         out,
-        "int8" if compressed.promises.get("int8") else "float32",
+        "int8" if _is_for_int8(compressed.technique) else "float32",
         representative_dataset=calibration,
         **described,
     )
+
+
+def _is_for_int8(technique: str) -> bool:
+    """Whether a technique trains for int8, or leaves all to the quantization at export."""
+    from keras_ganaccel.compression.compress import TECHNIQUES
+
+    stages = TECHNIQUES[technique]
+    return not stages or "qat" in stages
 
 
 def _plain(candidate: Candidate) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def test_a_classifier_is_trained_and_exported_without_a_run(here, capfd):
     assert "against the reference: " in capfd.readouterr().out
     squeeze = ["compress", "own.keras", "--data", "digits.npz", "--technique", "ptq"]
     assert _run([*squeeze, "--out", "small.tflite", "--json"]) == 0
-    assert [row["split"] for row in json.loads(capfd.readouterr().out)] == ["validation"]
+    (row,) = json.loads(capfd.readouterr().out)
+    assert (row["split"], row["dtype_in"], row["dtype_out"]) == ("validation", "int8", "int8")
     assert _run([*squeeze, "--out", "small.tflite", "--test"]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[::2]] == ["small on validation", "small on test"]
