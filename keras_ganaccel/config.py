@@ -30,12 +30,19 @@ class DataConfig(Checked, section="data"):
 
     Args:
         source: ``"digits"``, ``"keras:NAME"``, ``"tfds:NAME"``, or a path.
+        modality: What the samples are, such as ``"image"``; None finds it by the source.
+        target: The column of labels, where the source has columns.
+        drop: Columns to leave out.
+        columns: Path of a YAML file that says what columns hold.
+        groups: A column, or the path of a file with one group per row; a group stays on one side
+            of every split.
         image_size: ``(height, width)`` to resize to; None keeps the size of arrays and takes the
             median size of image folders.
         labels_per_class: Rows per class to keep for training and validation; None keeps all.
+        labels: Rows to keep for training and validation in all, stratified; None keeps all.
         unlabelled: Path of further samples without labels.
         value_range: The raw values that mean black and white; None finds them.
-        skip_corrupt: Leave out unreadable images instead of refusing the folder.
+        skip_corrupt: Leave out unreadable files instead of refusing the folder.
 
     Example:
         >>> import keras_ganaccel as ga
@@ -49,6 +56,12 @@ class DataConfig(Checked, section="data"):
     unlabelled: str | None = None
     value_range: tuple[float, float] | None = option(None, ascending=True)
     skip_corrupt: bool = False
+    modality: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    columns: str | None = None
+    groups: str | None = None
+    labels: int | None = option(None, low=4)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from keras_ganaccel.config import RunConfig, with_values
 # What a configuration names where model or data are no files.
 MEMORY = "memory"
 _WORDS = ("digits", MEMORY)
-_SETTINGS = ("data.unlabelled", "model.path", "reuse.generator", "reuse.pool", "gan.init_from")
+_SETTINGS = (
+    "data.unlabelled",
+    "data.columns",
+    "data.groups",
+    "model.path",
+    "reuse.generator",
+    "reuse.pool",
+    "gan.init_from",
+)
 
 
 def anchored(config: RunConfig, folder: str | os.PathLike[str]) -> RunConfig:

@@ -49,7 +49,9 @@ def command(
     max_accuracy_drop: Annotated[
         float, typer.Option(help="For auto: accuracy that a file may lose on validation data.")
     ] = 0.005,
-    target: Annotated[str, typer.Option(help="For auto: size or latency.")] = "size",
+    goal: Annotated[
+        str, typer.Option(metavar="size|latency", help="For auto: what shall be small.")
+    ] = "size",
     input_range: options.InputRange = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of each fine-tuning.")] = 600,
     learning_rate: Annotated[float, typer.Option(help="Adam's, while fine-tuning.")] = 1e-3,
@@ -87,7 +89,7 @@ def command(
     described: dict[str, Any] = {"spec": loaded.spec, "input_range": (low, high)}
     front = None
     if technique == "auto":
-        front = _weighed(network, splits, max_accuracy_drop, target, out, {**settings, **described})
+        front = _weighed(network, splits, max_accuracy_drop, goal, out, {**settings, **described})
         promises: Mapping[str, Any] = {"int8": front.best.measured["int8"]}
     else:
         settings |= {"sparsity": sparsity, "number_of_clusters": clusters, "dry_run": dry_run}
@@ -119,7 +121,7 @@ def _weighed(
     network: keras.Model,
     splits: Mapping[str, Any],
     max_accuracy_drop: float,
-    target: str,
+    goal: str,
     out: Path,
     options: Mapping[str, Any],
 ) -> ParetoFront:
@@ -132,7 +134,7 @@ def _weighed(
             splits["train"],
             validation=splits["validation"],
             max_accuracy_drop=max_accuracy_drop,
-            target=target,
+            target=goal,
             folder=folder,
             **options,
         )

@@ -57,6 +57,30 @@ class DataOptions:
     """What every command that takes data is told about them; see `load_data`."""
 
     data: Annotated[str | None, typer.Option(help=_DATA)] = None
+    modality: Annotated[
+        str | None,
+        typer.Option(metavar="image", help="What the samples are, if the source does not say so."),
+    ] = None
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of labels.")] = (
+        None
+    )
+    drop: Annotated[str | None, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = (
+        None
+    )
+    columns: Annotated[
+        str | None, typer.Option(metavar="FILE.yaml", help="What columns hold, where you know it.")
+    ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN|FILE",
+            help="A group per row that stays in one split: a column, an .npy or a text file.",
+        ),
+    ] = None
+    labels: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Rows to keep for training and validation, in all."),
+    ] = None
     image_size: Annotated[
         str | None, typer.Option(metavar="N|HxW", help="Resize samples to this size.")
     ] = None
@@ -78,6 +102,12 @@ class DataOptions:
         """Those that were given, as settings of a run's configuration."""
         given = {
             "data.source": self.data,
+            "data.modality": self.modality,
+            "data.target": self.target,
+            "data.drop": None if self.drop is None else parse_names(self.drop),
+            "data.columns": self.columns,
+            "data.groups": self.groups,
+            "data.labels": self.labels,
             "data.image_size": parse_size(self.image_size),
             "data.labels_per_class": self.labels_per_class,
             "data.unlabelled": self.unlabelled,
@@ -171,6 +201,16 @@ def takes_data(default: str | None = None) -> Callable[[Callable[..., None]], Ca
         return with_data
 
     return decorate
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Reads ``A,B,...``.
+
+    Example:
+        >>> parse_names("age, job")
+        ('age', 'job')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

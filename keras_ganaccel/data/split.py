@@ -55,6 +55,7 @@ def make_splits(
     *,
     seed: int = 0,
     labels_per_class: int | None = None,
+    labels: int | None = None,
     test: np.ndarray | None = None,
     validation: np.ndarray | None = None,
     groups: np.ndarray | None = None,
@@ -65,13 +66,16 @@ def make_splits(
 
     The test rows do not depend on `seed`: they are 30 % of the labelled rows by scikit-learn's
     stratified ``train_test_split(..., random_state=20261121)``, unless supplied. Of the rest,
-    `labels_per_class` rows of each class are drawn, and a stratified 20 % of those is validation.
+    `labels_per_class` rows of each class are drawn, or `labels` rows in all, stratified, and a
+    stratified 20 % of those is validation.
     Where classes are too small for scikit-learn, each class of two rows or more still gives one.
 
     Args:
         y: Labels 0..k-1, shape ``(n,)``; rows labelled -1 are in no split.
         seed: Seed of the draw of labelled rows and validation.
         labels_per_class: Rows per class for training and validation together; None takes all.
+        labels: Rows in all for training and validation together, each class in its share and with
+            two rows at least, where it has them; None takes all.
         test: A supplied test split, used whole.
         validation: A supplied validation split, used whole.
         groups: Shape ``(n,)``; the rows of a group stay on one side. Shares are then met as well
@@ -94,6 +98,7 @@ def make_splits(
             "One row a class is trained on and one is validated on."
         )
     classes = int(y.max(initial=-1)) + 1
+    _check_labels(labels, labels_per_class, classes)
     names = tuple(class_names) or tuple(str(label) for label in range(classes))
     _require(y, np.flatnonzero(y >= 0), names, 2, "in all")
     groups = None if groups is None else _group_codes(groups, len(y))
@@ -109,7 +114,10 @@ def make_splits(
     equal = _members(keys, rest, held_out)
     removed, rest = rest[equal], rest[~equal]
     _require(y, rest, names, 1, _use(removed))
-    rest = _first_of_each_class(y, rest, labels_per_class, derive_seed(seed, "labels"))
+    most: int | np.ndarray | None = labels_per_class
+    if labels is not None and labels < len(rest):
+        most = _in_proportion(np.bincount(y[rest], minlength=classes), labels)
+    rest = _first_of_each_class(y, rest, most, derive_seed(seed, "labels"))
     if validation is None:
         rng = np.random.default_rng(derive_seed(seed, "validation"))
         validation = _draw(y, rest, VALIDATION_SHARE, rng, groups)
@@ -125,6 +133,22 @@ def make_splits(
                 f"of {classes} classes. Give more samples."
             )
     return Splits(*(rows.astype(np.int64) for rows in (train, validation, test, removed)))
+
+
+def _check_labels(labels: int | None, labels_per_class: int | None, classes: int) -> None:
+    if labels is None:
+        return
+    if labels_per_class is not None:
+        raise InvalidInputError(
+            f"`labels` and `labels_per_class` are two ways to say one thing. Received: {labels} "
+            f"and {labels_per_class}. Leave out one of the two."
+        )
+    whole = isinstance(labels, (int, np.integer)) and not isinstance(labels, bool)
+    if not whole or labels < 2 * classes:
+        raise InvalidInputError(
+            f"`labels` must be a whole number, at least 2 for each of the {classes} classes. "
+            f"Received: {labels!r}. One row a class is trained on and one is validated on."
+        )
 
 
 def _use(removed: np.ndarray) -> str:
@@ -187,16 +211,32 @@ def _test_rows(y: np.ndarray, rows: np.ndarray, groups: np.ndarray | None) -> np
 
 
 def _first_of_each_class(
-    y: np.ndarray, rows: np.ndarray, count: int | None, seed: int
+    y: np.ndarray, rows: np.ndarray, count: int | np.ndarray | None, seed: int
 ) -> np.ndarray:
-    """Shuffles rows and keeps `count` a class; a smaller count keeps a subset of a larger one's."""
+    """Shuffles rows and keeps `count` a class, or a number of its own for each class.
+
+    A smaller count keeps a subset of a larger one's.
+    """
     rows = np.random.default_rng(seed).permutation(rows)
     if count is None:
         return rows
     order = np.argsort(y[rows], kind="stable")
     labels = y[rows][order]
     rank = np.arange(len(labels)) - np.searchsorted(labels, labels)
-    return rows[np.sort(order[rank < count])]
+    most = count if isinstance(count, (int, np.integer)) else np.asarray(count)[labels]
+    return rows[np.sort(order[rank < most])]
+
+
+def _in_proportion(counts: np.ndarray, total: int) -> np.ndarray:
+    """How many rows of each class make `total`, by the largest remainders, two at least."""
+    exact = counts * (total / counts.sum())
+    quota = np.floor(exact).astype(int)
+    quota[np.argsort(quota - exact, kind="stable")[: total - quota.sum()]] += 1
+    least = np.minimum(2, counts)
+    while (quota < least).any():
+        quota[np.argmax(least - quota)] += 1
+        quota[np.argmax(quota)] -= 1
+    return quota
 
 
 def _draw(

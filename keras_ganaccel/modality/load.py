@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_ganaccel.config import DataConfig
 from keras_ganaccel.data.audit import audit
+from keras_ganaccel.data.groups import read_groups
 from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
 from keras_ganaccel.data.rows import join_rows, row_keys, take_rows
@@ -29,11 +31,14 @@ def load_data(
     modality: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     labels_per_class: int | None = None,
+    labels: int | None = None,
     unlabelled: Any = None,
     value_range: tuple[float, float] | None = None,
     skip_corrupt: bool = False,
     groups: Any = None,
     target: str | None = None,
+    drop: Sequence[str] = (),
+    columns: Any = None,
     seed: int = 0,
     name: str | None = None,
 ) -> LabelledData:
@@ -53,6 +58,7 @@ def load_data(
         image_size: ``(height, width)``, or one number for both, to resize to, antialiased. None
             keeps the size of arrays and takes the median of image files.
         labels_per_class: Rows per class for training and validation together; None takes all.
+        labels: Rows in all for training and validation together, stratified; None takes all.
         unlabelled: Further samples without labels: an array, or a path as in `load_samples`. They
             must have the data's value range, or be integers that fill their dtype.
         value_range: The raw values that mean black and white. None takes 0 and 255 for image
@@ -60,7 +66,11 @@ def load_data(
         skip_corrupt: Leave out images that cannot be read; `Audit.skipped` lists them.
         target: The column of labels, where the source is a pandas frame of pixels; None takes the
             one called label, target, class or y.
-        groups: One group per row; a group stays on one side of every split.
+        drop: Columns to leave out, where the source has columns.
+        columns: What columns hold, where that is to be said: a YAML file's path, or a mapping.
+        groups: One group per row; the name of a column, where the source has columns; or the path
+            of an .npy file, or of a text file with a group a line. A group stays on one side of
+            every split.
         seed: Seed of the draw of labelled and validation rows. The test split does not depend
             on it.
         name: Name of the data set; None derives it from the source.
@@ -81,8 +91,17 @@ def load_data(
         (('cat', 'dog', 'eel'), (18, 8, 8, 1))
     """
     _check_seed(seed)
-    options = ReadOptions(target, image_size, value_range, skip_corrupt)
+    options = ReadOptions(
+        target=target,
+        drop=tuple(drop),
+        columns=columns,
+        image_size=image_size,
+        value_range=value_range,
+        skip_corrupt=skip_corrupt,
+    )
     kind = modality_for(source, options) if modality is None else modality_named(modality)
+    if isinstance(groups, (str, Path)) and "groups" in kind.options:
+        options, groups = replace(options, groups=str(groups)), None
     _check_options(kind, options)
     raw = kind.read(source, options)
     encoded = encode_labels(raw.labels, every_text=raw.every_text)
@@ -95,9 +114,10 @@ def load_data(
         y,
         seed=seed,
         labels_per_class=labels_per_class,
+        labels=labels,
         test=raw.supplied.get("test"),
         validation=raw.supplied.get("validation"),
-        groups=raw.groups if groups is None else groups,
+        groups=raw.groups if groups is None else read_groups(groups),
         keys=keys,
         class_names=names,
     )
@@ -120,7 +140,7 @@ def load_data(
         unlabelled=0 if extra is None else len(extra),
         unlabelled_removed=leaked,
         skipped=skipped,
-        notes=notes + _shortage(y, splits, labels_per_class),
+        notes=notes + _shortage(y, splits, labels_per_class, labels),
     )
     return LabelledData(name or raw.name, raw.x, y, spec, splits, report, extra)
 
@@ -138,8 +158,14 @@ def load_configured(config: DataConfig, seed: int, source: Any = None) -> Labell
     """
     return load_data(
         config.source if source is None else source,
+        modality=config.modality,
+        target=config.target,
+        drop=config.drop,
+        columns=config.columns,
+        groups=config.groups,
         image_size=config.image_size,
         labels_per_class=config.labels_per_class,
+        labels=config.labels,
         unlabelled=config.unlabelled,
         value_range=config.value_range,
         skip_corrupt=config.skip_corrupt,
@@ -179,8 +205,13 @@ def _own_names(
     return found, (f"The {len(names)} names of classes do not fit the labels and are not used.",)
 
 
-def _shortage(y: np.ndarray, splits: Splits, labels_per_class: int | None) -> tuple[str, ...]:
+def _shortage(
+    y: np.ndarray, splits: Splits, labels_per_class: int | None, labels: int | None
+) -> tuple[str, ...]:
+    """Says so where there are fewer labelled samples than were asked for."""
     kept = np.bincount(y[np.concatenate([splits.train, splits.validation])])
+    if kept.sum() < (labels or 0):
+        return (f"There are no {labels} labelled samples to train on: all {kept.sum()} are taken.",)
     if kept.max() < (labels_per_class or 0):
         return (
             f"No class has {labels_per_class} labelled samples to train on: all {kept.sum()} are "

@@ -23,12 +23,18 @@ class ReadOptions:
 
     Args:
         target: The column of labels, where the source has columns.
+        drop: Columns to leave out.
+        columns: The path of a YAML file, or a mapping, that says what columns hold.
+        groups: The column of groups; `RawData.groups` then holds it.
         image_size: ``(height, width)``, or one number for both, to resize images to.
         value_range: The raw values that mean black and white.
         skip_corrupt: Leave out files that cannot be read instead of refusing all.
     """
 
     target: str | None = None
+    drop: tuple[str, ...] = ()
+    columns: Any = None
+    groups: str | None = None
     image_size: Any = None
     value_range: Any = None
     skip_corrupt: bool = False

@@ -25,7 +25,8 @@ COMMANDS = {
     "bench gan": bench.gan,
     "bench evidence": bench.evidence,
 }
-DATA_OPTIONS = ("data", "image_size", "labels_per_class", "unlabelled", "value_range",
+DATA_OPTIONS = ("data", "modality", "target", "drop", "columns", "groups", "labels", "image_size",
+                "labels_per_class", "unlabelled", "value_range",
                 "skip_corrupt")  # fmt: skip
 
 

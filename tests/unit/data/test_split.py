@@ -171,3 +171,33 @@ def test_groups_may_be_of_any_kind():
     splits = make_splits(y, groups=groups)
     sides = [set(map(str, groups[rows])) for rows in (splits.test, splits.train)]
     assert not sides[0] & sides[1]
+
+
+@given(st.lists(st.integers(4, 60), min_size=2, max_size=6), st.integers(12, 60), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_labels_keep_that_many_rows_in_the_classes_shares(counts, labels, seed):
+    y = np.repeat(np.arange(len(counts)), counts)
+    splits, everything = make_splits(y, seed=seed, labels=labels), make_splits(y, seed=seed)
+    kept = np.concatenate([splits.train, splits.validation])
+    most = len(everything.train) + len(everything.validation)
+    assert len(np.unique(kept)) == len(kept) == min(labels, most)
+    np.testing.assert_array_equal(splits.test, everything.test)
+    rest = np.bincount(np.delete(y, splits.test), minlength=len(counts))
+    drawn = np.bincount(y[kept], minlength=len(counts))
+    assert (drawn >= np.minimum(2, rest)).all()
+    exact = rest * min(1.0, labels / most)
+    # Off by less than a row, but for the two rows that each class has, and their price.
+    assert np.abs(drawn - exact).max() < 1 + np.maximum(0, np.minimum(2, rest) - exact).sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": 19}, "at least 2 for each of the 10 classes. Received: 19"),
+        ({"labels": 50, "labels_per_class": 5}, "two ways to say one thing"),
+        ({"labels": 50.5}, "must be a whole number"),
+    ],
+)
+def test_labels_that_cannot_be_drawn_are_refused(digits, options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        make_splits(digits, **options)

@@ -382,3 +382,19 @@ def test_samples_as_large_as_photographs_need_a_size():
     with pytest.raises(InvalidInputError, match="1100x4"):
         load_data((x, np.arange(8) % 2))
     assert load_data((x, np.arange(8) % 2), image_size=8).spec.height == 8
+
+
+def test_labels_are_a_number_in_all_and_too_many_take_all():
+    data = load_data("digits", labels=100)
+    assert len(data.splits.train) + len(data.splits.validation) == 100
+    everything = load_data("digits", labels=100_000)
+    assert "There are no 100000 labelled samples to train on: all 1257 are taken." in (
+        everything.audit.warnings
+    )
+
+
+def test_options_of_another_modality_are_refused_in_one_line():
+    for options in ({"drop": ("age",)}, {"columns": "columns.yaml"}):
+        with pytest.raises(InvalidInputError, match="means nothing for data of the modality") as e:
+            load_data("digits", **options)
+        assert "\n" not in str(e.value)
