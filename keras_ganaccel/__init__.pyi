@@ -38,7 +38,7 @@ from .modality.image.spec import DataSpec as DataSpec
 from .data.split import Splits as Splits
 
 # Classifiers, teachers, distillation.
-from .classifier.build import build_classifier as build_classifier
+from .modality.image.structures import build_classifier as build_classifier
 from .classifier.distill import Distiller as Distiller
 from .classifier.teacher import Ensemble as Ensemble
 from .classifier.teacher import build_teacher as build_teacher
@@ -53,8 +53,8 @@ from .gan.callbacks.pictures import SampleGrid as SampleGrid
 from .gan.callbacks.pictures import TensorBoardImages as TensorBoardImages
 from .gan.callbacks.watchdog import Watchdog as Watchdog
 from .gan.conditional_gan import ConditionalGAN as ConditionalGAN
-from .gan.discriminator import build_discriminator as build_discriminator
-from .gan.generator import build_generator as build_generator
+from .modality.image.discriminator import build_discriminator as build_discriminator
+from .modality.image.generator import build_generator as build_generator
 from .gan.train import train_gan as train_gan
 from .gan.trained import TrainedGenerator as TrainedGenerator
 

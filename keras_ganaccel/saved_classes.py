@@ -24,16 +24,16 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "classifier.features": ("FeatureMatcher",),
     "distribution.trainer": ("Trainer",),
     "benchmarks.zoo_models": ("PatchEncoder", "Patches"),
-    "gan.backbone": ("BackboneInput", "FrozenFeatures"),
+    "modality.image.backbone": ("BackboneInput", "FrozenFeatures"),
     "gan.conditional_gan": ("ConditionalGAN",),
-    "gan.layers": (
+    "modality.image.layers": (
         "BilinearResize",
         "ClassEmbedding",
         "ConditionalBatchNormalization",
         "DirectConv2D",
         "SubpixelShuffle",
     ),
-    "gan.spectral": ("ProjectionLogit", "SpectralConv2D"),
+    "modality.image.spectral": ("ProjectionLogit", "SpectralConv2D"),
 }
 
 

@@ -28,9 +28,9 @@ def train(folder: str, steps: int, every: int) -> None:
 
     from keras_ganaccel.checkpoint import model_state
     from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-    from keras_ganaccel.gan.discriminator import build_discriminator
-    from keras_ganaccel.gan.generator import build_generator
     from keras_ganaccel.gan.train import train_gan
+    from keras_ganaccel.modality.image.discriminator import build_discriminator
+    from keras_ganaccel.modality.image.generator import build_generator
     from keras_ganaccel.modality.image.spec import DataSpec
 
     digits = load_digits()

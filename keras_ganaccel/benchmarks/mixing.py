@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.environment import environment
 from keras_ganaccel.generated.controls import NoiseSource
 from keras_ganaccel.generated.dataset import GeneratedDataset
 from keras_ganaccel.generated.pool import write_pool
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.image.structures import build_classifier
 from keras_ganaccel.pipelines import READ_AHEAD, without_autotuner
 
 _CLASSES = 10

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from keras_ganaccel.benchmarks.gan import withheld_rows
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.config import DataConfig, GanConfig
@@ -30,6 +29,7 @@ from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
 from keras_ganaccel.modality.image.preprocess import signed_to_unit, unit_to_signed
+from keras_ganaccel.modality.image.structures import build_classifier
 from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.seeds import derive_seed
 

@@ -13,7 +13,6 @@ import joblib
 import keras
 import numpy as np
 
-from keras_ganaccel.classifier.build import architectures, build_classifier
 from keras_ganaccel.classifier.members import answer_function, check_teacher, count_columns
 from keras_ganaccel.classifier.outputs import (
     BINARY_LOGIT,
@@ -29,6 +28,7 @@ from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest, 
 from keras_ganaccel.files import atomic_save, save_keras
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.image.structures import architectures, build_classifier
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from scipy.special import log_softmax
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import input_shape, predict_logits
 from keras_ganaccel.classifier.targets import check_training_arrays
-from keras_ganaccel.classifier.weights import seed_random_layers
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.initial_weights import seed_random_layers
 from keras_ganaccel.pipelines import without_autotuner
 
 SCHEDULES = ("cosine", "constant")

@@ -9,9 +9,9 @@ import keras
 from keras_ganaccel.config import GanConfig
 from keras_ganaccel.distribution import choose_precision
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.transfer import initialize_from
+from keras_ganaccel.modality.image.discriminator import build_discriminator
+from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import batched, logits_function
 from keras_ganaccel.classifier.train import make_optimizer
-from keras_ganaccel.classifier.weights import reinitialize, seed_random_layers
 from keras_ganaccel.distribution import distribute_stream
 from keras_ganaccel.gate.arms import Recipe, Samples
+from keras_ganaccel.initial_weights import reinitialize, seed_random_layers
 from keras_ganaccel.pipelines import READ_AHEAD
 
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from keras_ganaccel.classifier.members import answer_function, teacher_function
 from keras_ganaccel.classifier.outputs import EPSILON
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.layers import ClassEmbedding
 from keras_ganaccel.gan.noise import noise_rows, uniform_rows
 from keras_ganaccel.generated.filters import content_uniforms
 from keras_ganaccel.generated.sources import GanSource, Source, weights_digest
+from keras_ganaccel.modality.image.layers import ClassEmbedding
 from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 

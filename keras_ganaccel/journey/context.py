@@ -85,8 +85,8 @@ class Journey:
             The student, and the same one behind a mapping from [0, 1]: training the second
             trains the first.
         """
-        from keras_ganaccel.classifier.build import build_classifier
-        from keras_ganaccel.classifier.weights import reinitialize
+        from keras_ganaccel.initial_weights import reinitialize
+        from keras_ganaccel.modality.image.structures import build_classifier
 
         settings = self.config.student
         with self.strategy.scope():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from keras_ganaccel.classifier.build import architectures
 from keras_ganaccel.classifier.teacher import SHALLOW
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.modality.image.structures import architectures
 
 
 def check_names(config: RunConfig) -> None:

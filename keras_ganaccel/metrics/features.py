@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.image.structures import build_classifier
 
 _INCEPTION_SIZE = 299
 

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.image.structures import build_classifier
 
 Labelled = tuple[np.ndarray, np.ndarray]
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 from keras_ganaccel.checkpoint import model_state
 from keras_ganaccel.distribution import is_chief, make_strategy
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.train import train_gan
+from keras_ganaccel.modality.image.discriminator import build_discriminator
+from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))

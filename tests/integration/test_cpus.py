@@ -20,8 +20,8 @@ CPUS = {
 SCRIPT = """
 import json, os, keras, numpy as np, tensorflow as tf
 import keras_ganaccel as ga
-from keras_ganaccel.gan.layers import DirectConv2D
-from keras_ganaccel.gan.spectral import SpectralConv2D
+from keras_ganaccel.modality.image.layers import DirectConv2D
+from keras_ganaccel.modality.image.spectral import SpectralConv2D
 
 x = np.random.default_rng(0).normal(size=(4, 8, 8, 16)).astype("float32")
 figures = {}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import keras_ganaccel
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
+from keras_ganaccel.modality.image.discriminator import build_discriminator
+from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.saved_classes import CLASSES, StandIn
 
@@ -45,7 +45,9 @@ def files(tmp_path_factory):
     return sorted(folder.glob("*.keras"))
 
 
-@pytest.mark.parametrize("first", ["keras_ganaccel", "keras", "keras_ganaccel.gan.layers"])
+@pytest.mark.parametrize(
+    "first", ["keras_ganaccel", "keras", "keras_ganaccel.modality.image.layers"]
+)
 def test_files_load_in_a_fresh_process_whatever_is_imported_first(files, first):
     code = (
         f"import {first}; import sys, keras_ganaccel, keras\n"

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
+from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

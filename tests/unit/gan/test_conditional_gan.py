@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
 from keras_ganaccel.gan.minibatch import draw, unpack
+from keras_ganaccel.modality.image.discriminator import build_discriminator
+from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train

@@ -26,8 +26,8 @@ SCRIPT = textwrap.dedent(
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 
-    from keras_ganaccel.gan.layers import ConditionalBatchNormalization
-    from keras_ganaccel.gan.spectral import SpectralConv2D
+    from keras_ganaccel.modality.image.layers import ConditionalBatchNormalization
+    from keras_ganaccel.modality.image.spectral import SpectralConv2D
 
     X = np.random.default_rng(0).normal(2, 3, (8, 4, 4, 3)).astype(np.float32)
     LABELS = np.array([0, 1, 0, 0, 1, 1, 0, -1])

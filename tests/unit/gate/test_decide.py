@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gate.arms import Arm, Recipe
 from keras_ganaccel.gate.compare import Score
@@ -12,6 +11,7 @@ from keras_ganaccel.gate.headroom import headroom
 from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import PairedTest
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

@@ -6,12 +6,12 @@ from scipy import optimize, stats
 from sklearn.neighbors import NearestNeighbors
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.layers import ClassEmbedding
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.generated.controls import Collapsed, NoiseSource, ShuffledLabels
 from keras_ganaccel.generated.coverage import Disturbed, LabelMixing, OptimizedLatents
 from keras_ganaccel.generated.sources import GanSource, MixtureSource, make_source
 from keras_ganaccel.generated.statistical import MixupSource, PCAGaussian, Smote
+from keras_ganaccel.modality.image.layers import ClassEmbedding
 
 pytestmark = pytest.mark.train
 

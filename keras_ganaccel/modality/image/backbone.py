@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.gan.blocks import Blocks, factors, pyramid
-from keras_ganaccel.gan.layers import BilinearResize
+from keras_ganaccel.modality.image.blocks import Blocks, factors, pyramid
+from keras_ganaccel.modality.image.layers import BilinearResize
 from keras_ganaccel.modality.image.spec import DataSpec
 
 _MOST_SCALES = 4

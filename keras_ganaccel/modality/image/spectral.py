@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.gan.layers import DirectConv2D, class_rows
+from keras_ganaccel.modality.image.layers import DirectConv2D, class_rows
 from keras_ganaccel.seeds import derive_seed
 
 _REGISTER = keras.saving.register_keras_serializable(package="keras_ganaccel")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.gan.layers import (
+from keras_ganaccel.modality.image.layers import (
     BilinearResize,
     ClassEmbedding,
     ConditionalBatchNormalization,

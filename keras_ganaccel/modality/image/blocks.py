@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_ganaccel.gan.layers import DirectConv2D
-from keras_ganaccel.gan.spectral import ProjectionLogit, SpectralConv2D
+from keras_ganaccel.modality.image.layers import DirectConv2D
+from keras_ganaccel.modality.image.spectral import ProjectionLogit, SpectralConv2D
 from keras_ganaccel.seeds import derive_seed
 
 LEAK = 0.2

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganaccel.classifier.weights import reinitialize
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.initial_weights import reinitialize
 
 
 def _model():

@@ -9,8 +9,14 @@ from typing import Any
 import keras
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.gan.blocks import Blocks, factors, has_blocks, pyramid, stage_channels
-from keras_ganaccel.gan.layers import (
+from keras_ganaccel.modality.image.blocks import (
+    Blocks,
+    factors,
+    has_blocks,
+    pyramid,
+    stage_channels,
+)
+from keras_ganaccel.modality.image.layers import (
     BilinearResize,
     ClassEmbedding,
     ConditionalBatchNormalization,

@@ -8,8 +8,14 @@ from typing import Any
 import keras
 
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.gan.backbone import build_backbone_discriminator
-from keras_ganaccel.gan.blocks import Blocks, factors, has_blocks, pyramid, stage_channels
+from keras_ganaccel.modality.image.backbone import build_backbone_discriminator
+from keras_ganaccel.modality.image.blocks import (
+    Blocks,
+    factors,
+    has_blocks,
+    pyramid,
+    stage_channels,
+)
 from keras_ganaccel.modality.image.spec import DataSpec
 
 

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.gan.spectral import ProjectionLogit, SpectralConv2D, spectrally_normalized
+from keras_ganaccel.modality.image.spectral import (
+    ProjectionLogit,
+    SpectralConv2D,
+    spectrally_normalized,
+)
 
 RNG = np.random.default_rng(0)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import keras
 
-from keras_ganaccel.classifier.applications import application_names, build_application
-from keras_ganaccel.classifier.weights import seeded_initializers
 from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.initial_weights import seeded_initializers
+from keras_ganaccel.modality.image.applications import application_names, build_application
 from keras_ganaccel.modality.image.spec import DataSpec
 
 # Moving statistics settle within some 40 steps: fine-tuning and the gate train briefly.

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.blocks import pyramid, stage_channels
-from keras_ganaccel.gan.discriminator import build_discriminator
-from keras_ganaccel.gan.generator import build_generator
-from keras_ganaccel.gan.layers import ConditionalBatchNormalization
 from keras_ganaccel.gan.penalties import gradient_penalty
+from keras_ganaccel.modality.image.blocks import pyramid, stage_channels
+from keras_ganaccel.modality.image.discriminator import build_discriminator
+from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.modality.image.layers import ConditionalBatchNormalization
 from keras_ganaccel.modality.image.spec import DataSpec
 
 GENERATORS = ("residual", "transposed", "subpixel")
