@@ -21,8 +21,8 @@ from keras_ganaccel.options import hints
 _UNREADABLE = (yaml.YAMLError, RecursionError, ValueError)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+class UniqueKeys:
+    """Makes a loader of yaml refuse a key that stands twice, of which YAML would take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         found = set()
@@ -33,7 +33,11 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             if isinstance(key.value, str):
                 found.add(key.value)
-        return super().construct_mapping(node, deep)
+        return super().construct_mapping(node, deep)  # type: ignore[misc]
+
+
+class _SafeLoader(UniqueKeys, yaml.SafeLoader):
+    pass
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 f"`--set` takes key=value. Received: {setting!r}. Write for example gan.steps=500."
             )
         try:
-            values[name.strip()] = yaml.load(text, _UniqueKeys)
+            values[name.strip()] = yaml.load(text, _SafeLoader)
         except _UNREADABLE:
             raise InvalidInputError(
                 f"The value of `--set {name}` cannot be read. Received: {text!r}. "
@@ -127,7 +131,7 @@ def load_config(path: str | Path) -> RunConfig:
             f"The configuration cannot be read. Received: {str(path)!r}. Name a YAML file."
         ) from None
     try:
-        values = yaml.load(text, _UniqueKeys)
+        values = yaml.load(text, _SafeLoader)
     except _UNREADABLE as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1}: {getattr(error, 'problem', None)})" if where else ""
