@@ -25,6 +25,7 @@ class UniqueKeys:
     """Makes a loader of yaml refuse a key that stands twice, of which YAML would take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Makes the mapping of a node."""
         found = set()
         for key, _ in node.value:
             if key.value in found:

@@ -152,7 +152,8 @@ def _load(path: str | Path | None) -> dict[str, Any]:
         ) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InvalidInputError(
-            f"The file of columns must be YAML. Received: {reason_of(error)}. Correct {str(path)!r}."
+            f"The file of columns must be YAML. Received: {reason_of(error)}. "
+            f"Correct {str(path)!r}."
         ) from None
     if not isinstance(content, Mapping):
         raise InvalidInputError(

@@ -1,13 +1,9 @@
-"""Columns as they were fitted: each knows its cells, their raw form on a device, and the way back.
-
-A column takes part in the encoded vector with its curve, its cycles, its flag and its span, in this
-order, as far as it has them.
-"""
+"""Columns as they were fitted: each knows its cells, their raw form on a device, and a way back."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -32,6 +28,33 @@ OTHER = "(other)"
 """What a decoded category is called that is none of the frequent ones."""
 
 _LARGEST = float(np.finfo(np.float32).max)
+_BOTH_WAYS = (0.0, 1.0), (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a column has of the raw form and of the encoded vector, in this order.
+
+    Args:
+        raw: What its raw numbers are.
+        curves: Each with the one of the column's raw numbers that it takes.
+        cycles: Periods, each with the one of the column's raw numbers that it takes.
+        flagged: Whether missing values have a flag.
+        span: The number of values of a category; None where the column holds numbers.
+        names: What its encoded numbers are.
+    """
+
+    raw: tuple[str, ...]
+    curves: tuple[tuple[int, Curve], ...]
+    names: tuple[str, ...]
+    cycles: tuple[tuple[int, float], ...] = ()
+    flagged: bool = False
+    span: int | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """The number of encoded numbers of curves, cycles, flag and span."""
+        return len(self.curves), 2 * len(self.cycles), int(self.flagged), self.span or 0
 
 
 @dataclass(frozen=True)
@@ -49,45 +72,15 @@ class Column:
 
     kind: ClassVar[str]
 
+    @cached_property
+    def shares(self) -> Shares:
+        """What the column has of the raw form and of the encoded vector."""
+        return self._shares()
+
     @property
-    def _absent(self) -> Collection[str]:
+    def absent(self) -> Collection[str]:
+        """The words that mean a missing value."""
         return MISSING_WORDS if self.missing is None else ("", *self.missing)
-
-    @property
-    def raw_names(self) -> tuple[str, ...]:
-        """What the raw numbers of the column are."""
-        return ()
-
-    @property
-    def curves(self) -> tuple[tuple[int, Curve], ...]:
-        """Curves, each with the raw number of the column that it takes."""
-        return ()
-
-    @property
-    def cycles(self) -> tuple[tuple[int, float], ...]:
-        """Periods, each with the raw number of the column that it takes."""
-        return ()
-
-    @property
-    def flagged(self) -> bool:
-        """Whether missing values have a flag of their own in the encoded vector."""
-        return False
-
-    @property
-    def span(self) -> int | None:
-        """The number of values of a category; None where the column holds numbers."""
-        return None
-
-    @property
-    def width(self) -> int:
-        """How many encoded numbers the column takes."""
-        return len(self.curves) + 2 * len(self.cycles) + self.flagged + (self.span or 0)
-
-    @property
-    def encoded_names(self) -> tuple[str, ...]:
-        """What each of the encoded numbers is."""
-        flag = (f"{self.name} is missing",) if self.flagged else ()
-        return (self.name, *flag)
 
     def read(self, cells: pd.Series) -> np.ndarray:
         """Brings cells into their raw form.
@@ -96,37 +89,53 @@ class Column:
             cells: The column of a frame, shape ``(n,)``.
 
         Returns:
-            Shape ``(n, len(raw_names))``, float32; of a category ``(n, 1)``, int32.
+            Raw numbers, float32 ``(n, len(shares.raw))``, NaN for a missing one; of a category
+            indices, int32 ``(n, 1)``.
 
         Raises:
             InvalidInputError: If a cell is of another kind than in training.
         """
-        raise NotImplementedError
+        return self._read(cells)
 
     def decode(self, encoded: np.ndarray) -> np.ndarray:
         """Brings encoded numbers back into raw form, the nearest valid one.
 
         Args:
-            encoded: Shape ``(n, width)``.
+            encoded: The column's own, shape ``(n, sum(shares.sizes))``.
 
         Returns:
             As `read`.
         """
-        raise NotImplementedError
+        raw = self._decode(encoded)
+        if self.shares.flagged:
+            raw[encoded[:, -1] >= 0.5] = np.nan
+        return raw
 
     def write(self, raw: np.ndarray) -> pd.Series:
         """Makes cells out of their raw form."""
-        raise NotImplementedError
+        return self._write(raw)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON holds; what stands at its default is left out."""
         given = {item.name: getattr(self, item.name) for item in fields(self)}
         kept = {
-            item.name: asdict(value) if isinstance(value, Curve) else value
+            item.name: _plain(given[item.name])
             for item in fields(self)
-            if (value := given[item.name]) != item.default
+            if item.default is MISSING or given[item.name] != item.default
         }
         return {"kind": self.kind, **kept}
+
+    def _shares(self) -> Shares:
+        raise NotImplementedError
+
+    def _read(self, cells: pd.Series) -> np.ndarray:
+        raise NotImplementedError
+
+    def _decode(self, encoded: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _write(self, raw: np.ndarray) -> pd.Series:
+        raise NotImplementedError
 
     def _refuse(self, wrong: np.ndarray, cells: pd.Series, what: str) -> None:
         if not wrong.any():
@@ -138,8 +147,11 @@ class Column:
             "known."
         )
 
+    def _names(self, *more: str, flagged: bool) -> tuple[str, ...]:
+        return (self.name, *more, *((f"{self.name} is missing",) * flagged))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class NumberColumn(Column):
     """Numbers, whole or not.
 
@@ -147,11 +159,11 @@ class NumberColumn(Column):
         curve: Their way into the model.
         whole: Whether all are whole.
         offset: What is taken off before float32 holds the value; whole where the numbers are.
-        flag: See `flagged`.
+        flag: Whether missing values have a flag.
         decimal: The decimal mark of numbers that are text.
     """
 
-    curve: Curve = Curve((0.0, 1.0), (-1.0, 1.0), 0.0)
+    curve: Curve
     whole: bool = False
     offset: float = 0.0
     flag: bool = False
@@ -159,69 +171,50 @@ class NumberColumn(Column):
 
     kind: ClassVar[str] = "number"
 
-    @property
-    def raw_names(self) -> tuple[str, ...]:
-        return (f"{self.name} - {self.offset:.15g}" if self.offset else self.name,)
+    def _shares(self) -> Shares:
+        raw = f"{self.name} - {self.offset:.15g}" if self.offset else self.name
+        names = self._names(flagged=self.flag)
+        return Shares((raw,), ((0, self.curve),), names, flagged=self.flag)
 
-    @property
-    def curves(self) -> tuple[tuple[int, Curve], ...]:
-        return ((0, self.curve),)
-
-    @property
-    def flagged(self) -> bool:
-        return self.flag
-
-    def read(self, cells: pd.Series) -> np.ndarray:
-        numbers, wrong = as_numbers(cells, self._absent, self.decimal)
+    def _read(self, cells: pd.Series) -> np.ndarray:
+        numbers, wrong = as_numbers(cells, self.absent, self.decimal)
         self._refuse(wrong, cells, "numbers")
         return to_float32(numbers - self.offset)[:, np.newaxis]
 
-    def decode(self, encoded: np.ndarray) -> np.ndarray:
-        raw = self.curve.decode(encoded[:, 0])
-        if self.whole:
-            raw = np.rint(raw)
-        return _without_flagged(raw[:, np.newaxis], encoded, self.flag)
+    def _decode(self, encoded: np.ndarray) -> np.ndarray:
+        raw = self.curve.decode(encoded[:, :1])
+        return to_float32(np.rint(raw) if self.whole else raw)
 
-    def write(self, raw: np.ndarray) -> pd.Series:
+    def _write(self, raw: np.ndarray) -> pd.Series:
         numbers = raw[:, 0].astype(np.float64) + self.offset
-        if self.whole:
-            numbers = np.rint(numbers)
-            if np.isfinite(numbers).all():
-                return pd.Series(numbers.astype(np.int64), name=self.name)
+        if self.whole and np.isfinite(numbers).all():
+            return pd.Series(np.rint(numbers).astype(np.int64), name=self.name)
         return pd.Series(numbers, name=self.name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BooleanColumn(Column):
     """One of two values: -1 for the first and 1 for the second.
 
     Args:
         words: What the two values are, as words.
-        fill: The encoded value of a missing one.
-        flag: See `flagged`.
+        fill: The encoded value of a missing one: the mean of the training rows.
+        flag: Whether missing values have a flag.
     """
 
-    words: tuple[str, str] = ("False", "True")
+    words: tuple[str, str]
     fill: float = 0.0
     flag: bool = False
 
     kind: ClassVar[str] = "boolean"
 
-    @property
-    def raw_names(self) -> tuple[str, ...]:
-        return (f"{self.name}: 0 for {self.words[0]}, 1 for {self.words[1]}",)
+    def _shares(self) -> Shares:
+        raw = f"{self.name}: 0 for {self.words[0]}, 1 for {self.words[1]}"
+        names = self._names(flagged=self.flag)
+        return Shares((raw,), ((0, Curve(*_BOTH_WAYS, self.fill)),), names, flagged=self.flag)
 
-    @property
-    def curves(self) -> tuple[tuple[int, Curve], ...]:
-        return ((0, Curve((0.0, 1.0), (-1.0, 1.0), self.fill)),)
-
-    @property
-    def flagged(self) -> bool:
-        return self.flag
-
-    def read(self, cells: pd.Series) -> np.ndarray:
-        words = as_words(cells, self._absent)
-        codes, found = pd.factorize(words)
+    def _read(self, cells: pd.Series) -> np.ndarray:
+        codes, found = pd.factorize(as_words(cells, self.absent))
         places = {word.lower(): float(place) for place, word in enumerate(self.words)}
         of_words = [places.get(word.lower(), np.nan) for word in found]
         raw = np.array([*of_words, np.nan], np.float32)[codes]
@@ -229,16 +222,15 @@ class BooleanColumn(Column):
         self._refuse(wrong, cells, f"{self.words[0]!r} or {self.words[1]!r}")
         return raw[:, np.newaxis]
 
-    def decode(self, encoded: np.ndarray) -> np.ndarray:
-        raw = (encoded[:, :1] > 0).astype(np.float64)
-        return _without_flagged(raw, encoded, self.flag)
+    def _decode(self, encoded: np.ndarray) -> np.ndarray:
+        return (encoded[:, :1] > 0).astype(np.float32)
 
-    def write(self, raw: np.ndarray) -> pd.Series:
+    def _write(self, raw: np.ndarray) -> pd.Series:
         words = [None if np.isnan(value) else self.words[int(value)] for value in raw[:, 0]]
         return pd.Series(words, name=self.name, dtype=object)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CategoryColumn(Column):
     """One of several values: a span with a 1 at its place.
 
@@ -246,24 +238,20 @@ class CategoryColumn(Column):
         values: The frequent values, the most frequent first.
         other: Whether rare values of the training rows, and unknown ones since, have a place. Else
             all of the span is 0 for an unknown value.
-        absent: Whether a missing value has a place; it is the last one.
+        empty: Whether a missing value has a place; it is the last one.
     """
 
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...]
     other: bool = False
-    absent: bool = False
+    empty: bool = False
 
     kind: ClassVar[str] = "category"
 
-    @property
-    def span(self) -> int:
-        return len(self.values) + self.other + self.absent
-
-    @property
-    def encoded_names(self) -> tuple[str, ...]:
-        more = (OTHER,) * self.other
-        names = tuple(f"{self.name} = {value}" for value in (*self.values, *more))
-        return (*names, f"{self.name} is missing") if self.absent else names
+    def _shares(self) -> Shares:
+        values = (*self.values, *((OTHER,) * self.other))
+        names = [f"{self.name} = {value}" for value in values]
+        names += [f"{self.name} is missing"] * self.empty
+        return Shares((), (), tuple(names), span=len(names))
 
     @cached_property
     def _places(self) -> pd.Index:
@@ -273,39 +261,37 @@ class CategoryColumn(Column):
     def _unknown(self) -> int:
         return len(self.values) if self.other else -1
 
-    def read(self, cells: pd.Series) -> np.ndarray:
-        words = as_words(cells, self._absent)
-        places = self._places.get_indexer(pd.Index(words, dtype=object))
-        missing = np.equal(words, None)
-        unknown = self._unknown
-        places = np.where(places < 0, unknown, places)
-        places[missing] = self.span - 1 if self.absent else unknown
+    def _read(self, cells: pd.Series) -> np.ndarray:
+        codes, found = pd.factorize(as_words(cells, self.absent))
+        places = self._places.get_indexer(pd.Index(found, dtype=object))
+        places = np.where(places < 0, self._unknown, places)
+        missing = len(self.values) + self.other if self.empty else self._unknown
+        return np.append(places, missing)[codes].astype(np.int32)[:, np.newaxis]
+
+    def _decode(self, encoded: np.ndarray) -> np.ndarray:
+        some = encoded.max(axis=1, initial=0.0) > 0
+        places = np.where(some, encoded.argmax(axis=1), self._unknown)
         return places.astype(np.int32)[:, np.newaxis]
 
-    def decode(self, encoded: np.ndarray) -> np.ndarray:
-        places = np.where(encoded.max(axis=1) > 0, encoded.argmax(axis=1), self._unknown)
-        return places.astype(np.int32)[:, np.newaxis]
-
-    def write(self, raw: np.ndarray) -> pd.Series:
-        words = np.array(
-            [*self.values, *([OTHER] * self.other), *([None] * self.absent), OTHER], dtype=object
-        )
-        return pd.Series(words[raw[:, 0]], name=self.name, dtype=object)
+    def _write(self, raw: np.ndarray) -> pd.Series:
+        # An index of -1 takes the last word.
+        words = [*self.values, *([OTHER] * self.other), *([None] * self.empty), OTHER]
+        return pd.Series(np.array(words, object)[raw[:, 0]], name=self.name, dtype=object)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DateColumn(Column):
     """Points in time: a number as they go by, and turns of the year, the week and the day.
 
     Args:
         curve: The way of the days since `offset` into the model.
         offset: The first day, counted from 1970-01-01.
-        turns: Which turns vary in the training rows, of ``"year"``, ``"week"`` and ``"day"``.
+        turns: Which turns vary in the training rows, of `TURNS`.
         date_format: How dates that are text are read.
-        flag: See `flagged`.
+        flag: Whether missing values have a flag.
     """
 
-    curve: Curve = Curve((0.0, 1.0), (-1.0, 1.0), 0.0)
+    curve: Curve
     offset: float = 0.0
     turns: tuple[str, ...] = ()
     date_format: str = ISO_8601
@@ -313,34 +299,17 @@ class DateColumn(Column):
 
     kind: ClassVar[str] = "date"
 
-    @property
-    def raw_names(self) -> tuple[str, ...]:
+    def _shares(self) -> Shares:
         first = times_of(np.array([self.offset])).dt.strftime("%Y-%m-%d")[0]
-        turns = [f"{self.name}: {_TURNS[turn].title}" for turn in self.turns]
-        return (f"{self.name}: days since {first}, with their fraction", *turns)
+        raw = [f"{self.name}: days since {first}, with their fraction"]
+        raw += [f"{self.name}: {_TURNS[turn].title}" for turn in self.turns]
+        cycles = [(1 + place, _TURNS[turn].period) for place, turn in enumerate(self.turns)]
+        waves = [f"{self.name}: {wave} of the {turn}" for turn in self.turns for wave in _WAVES]
+        names = self._names(*waves, flagged=self.flag)
+        return Shares(tuple(raw), ((0, self.curve),), names, tuple(cycles), self.flag)
 
-    @property
-    def curves(self) -> tuple[tuple[int, Curve], ...]:
-        return ((0, self.curve),)
-
-    @property
-    def cycles(self) -> tuple[tuple[int, float], ...]:
-        return tuple((1 + place, _TURNS[turn].period) for place, turn in enumerate(self.turns))
-
-    @property
-    def flagged(self) -> bool:
-        return self.flag
-
-    @property
-    def encoded_names(self) -> tuple[str, ...]:
-        waves = [
-            f"{self.name}, {wave} of the {turn}" for turn in self.turns for wave in ("sine", "cosine")
-        ]
-        flag = (f"{self.name} is missing",) if self.flag else ()
-        return (self.name, *waves, *flag)
-
-    def read(self, cells: pd.Series) -> np.ndarray:
-        times, wrong = as_times(cells, self.date_format, self._absent)
+    def _read(self, cells: pd.Series) -> np.ndarray:
+        times, wrong = as_times(cells, self.date_format, self.absent)
         self._refuse(wrong, cells, f"dates of the form {self.date_format}")
         return self._raw(times)
 
@@ -349,15 +318,12 @@ class DateColumn(Column):
         chosen = [turns[_TURNS[turn].part] for turn in self.turns]
         return to_float32(np.stack([days - self.offset, *chosen], axis=1))
 
-    def decode(self, encoded: np.ndarray) -> np.ndarray:
+    def _decode(self, encoded: np.ndarray) -> np.ndarray:
         days = self.curve.decode(encoded[:, 0]) + self.offset
-        if "day" not in self.turns:
-            days = np.rint(days)
-        return _without_flagged(self._raw(times_of(days)), encoded, self.flag)
+        return self._raw(times_of(days if "day" in self.turns else np.rint(days)))
 
-    def write(self, raw: np.ndarray) -> pd.Series:
-        times = times_of(raw[:, 0].astype(np.float64) + self.offset)
-        return times.rename(self.name)
+    def _write(self, raw: np.ndarray) -> pd.Series:
+        return times_of(raw[:, 0].astype(np.float64) + self.offset).rename(self.name)
 
 
 @dataclass(frozen=True)
@@ -373,7 +339,9 @@ _TURNS: Mapping[str, _Turn] = {
     "day": _Turn(2, DAY, "second of the day"),
 }
 TURNS = tuple(_TURNS)
+"""The turns that a date may take part in, in the order of `values.parts_of`."""
 
+_WAVES = ("sine", "cosine")
 _KINDS: Mapping[str, type[Column]] = {
     kind.kind: kind for kind in (NumberColumn, BooleanColumn, CategoryColumn, DateColumn)
 }
@@ -388,7 +356,7 @@ def column_from_dict(given: Mapping[str, Any]) -> Column:
     try:
         found = {name: _tuples(value) for name, value in given.items() if name != "kind"}
         if "curve" in found:
-            found["curve"] = Curve(**{k: _tuples(v) for k, v in found["curve"].items()})
+            found["curve"] = Curve(**{name: _tuples(v) for name, v in found["curve"].items()})
         return _KINDS[given["kind"]](**found)
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
@@ -403,13 +371,11 @@ def to_float32(numbers: np.ndarray) -> np.ndarray:
     return np.where(np.isinf(numbers), numbers, ends).astype(np.float32)
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Curve):
+        return {name: _plain(item) for name, item in asdict(value).items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _without_flagged(raw: np.ndarray, encoded: np.ndarray, flag: bool) -> np.ndarray:
-    """Takes away what the flag, the last of the encoded numbers, calls missing."""
-    raw = to_float32(raw)
-    if flag:
-        raw[encoded[:, -1] >= 0.5] = np.nan
-    return raw

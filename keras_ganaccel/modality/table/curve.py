@@ -62,13 +62,14 @@ def fit_curve(values: np.ndarray, form: NumberForm, most_knots: int) -> Curve:
     By rank, a value's score is the normal distribution's quantile of the share of rows below it,
     equal rows counting half, as scikit-learn's `QuantileTransformer` has it; of many values a few
     knots are kept, at equal distances in score. Standardised, it is the value less the mean, over
-    the standard deviation, cut off at `LIMIT`. Of its own accord, ``"auto"``, it is by rank where the
-    skewness of the values is beyond 2, standardised elsewhere.
+    the standard deviation, as in `StandardScaler`, and level beyond the last value on either side
+    that lies within `LIMIT`. ``"auto"`` is by rank where the skewness of the values is beyond 2,
+    standardised elsewhere.
 
     Args:
         values: Finite ones of the training rows, shape ``(n,)``, at least two different.
         form: ``"auto"``, ``"rank"`` or ``"standardise"``.
-        most_knots: Knots to keep, at least 2; 2 are all that ``"standardise"`` needs.
+        most_knots: Knots to keep by rank, at least 2.
 
     Returns:
         The curve.
@@ -76,7 +77,7 @@ def fit_curve(values: np.ndarray, form: NumberForm, most_knots: int) -> Curve:
     values = values.astype(np.float64)
     if form == "auto":
         form = "rank" if _is_skewed(values) else "standardise"
-    knots, scores = (_ranked if form == "rank" else _standardised)(values, most_knots)
+    knots, scores = _ranked(values, most_knots) if form == "rank" else _standardised(values)
     # Shortest text that float32 tells apart: these travel inside of files of a few kilobytes.
     knots = np.array([float(str(np.float32(knot))) for knot in knots])
     rising = np.append(True, np.diff(knots.astype(np.float32)) > 0)
@@ -107,9 +108,12 @@ def _ranked(values: np.ndarray, most_knots: int) -> tuple[np.ndarray, np.ndarray
     return knots, scores
 
 
-def _standardised(values: np.ndarray, most_knots: int) -> tuple[np.ndarray, np.ndarray]:
+def _standardised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Values whose squares overflow are no reason to give up on their column.
-    scale = np.abs(values).max() or 1.0
+    scale = np.abs(values).max()
     mean, deviation = scale * (values / scale).mean(), scale * (values / scale).std()
-    ends = np.array([-LIMIT, LIMIT])
-    return mean + ends * deviation, ends
+    ends = mean + np.array([-LIMIT, LIMIT]) * deviation
+    inside = values[(values >= ends[0]) & (values <= ends[1])]
+    few = inside.min() == inside.max()
+    knots = np.array([values.min(), values.max()] if few else [inside.min(), inside.max()])
+    return knots, np.clip((knots - mean) / deviation, -LIMIT, LIMIT)

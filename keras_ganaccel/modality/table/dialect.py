@@ -18,9 +18,12 @@ MOST_COLUMNS = 10_000
 
 _DELIMITERS = (",", ";", "\t", "|")
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _CHUNK = 2**20
 # A million columns of thirty letters fit; what is longer is no header.
 _LONGEST_LINE = 2**25
@@ -122,7 +125,7 @@ def _find_encoding(path: Path, given: str | None) -> tuple[str, tuple[str, ...]]
             ) from None
         if not _decodes(path, given):
             raise InvalidInputError(
-                f"{path.name!r} is not written in the encoding that was named. Received: {given!r}. "
+                f"{path.name!r} must be in the encoding that was named. Received: {given!r}. "
                 "Leave it out to have it found."
             )
         return given, ()
@@ -176,7 +179,9 @@ def _find_delimiter(lines: list[str], path: Path) -> str:
 
     def fits(delimiter: str) -> tuple[float, int]:
         try:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+            rows = [
+                row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row
+            ]
         except csv.Error:
             return 0.0, 0
         cells = len(rows[0]) if rows else 0
@@ -190,9 +195,9 @@ def _find_delimiter(lines: list[str], path: Path) -> str:
         best = max(_DELIMITERS, key=lambda delimiter: lines[0].count(delimiter) if lines else 0)
     if not lines or best not in lines[0]:
         raise InvalidInputError(
-            f"A table must have a column for the target and at least one more. Received: one column "
-            f"in {path.name!r}. Separate cells by a comma, semicolon or tab, or name `delimiter` in "
-            "the file of columns."
+            "A table must have a column for the target and at least one more. Received: one "
+            f"column in {path.name!r}. Separate cells by a comma, semicolon or tab, or name "
+            "`delimiter` in the file of columns."
         )
     return best
 

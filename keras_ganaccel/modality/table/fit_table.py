@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,14 @@ from keras_ganaccel.modality.table.columns import (
 from keras_ganaccel.modality.table.curve import Curve, NumberForm, fit_curve
 from keras_ganaccel.modality.table.kinds import TypedColumn
 from keras_ganaccel.modality.table.table_spec import TableSpec
-from keras_ganaccel.modality.table.values import MISSING_WORDS, as_numbers, as_times, as_words, parts_of
+from keras_ganaccel.modality.table.values import (
+    as_numbers,
+    as_times,
+    as_words,
+    parts_of,
+)
 
-MOST_KNOTS = 16
+MOST_KNOTS = 8
 MOST_VALUES = 32
 """A category keeps so many values, the most frequent ones."""
 
@@ -85,12 +91,12 @@ def fit_table(
         kept.append(fitted)
         if _tells_target(encoded, y):
             leaking.append(column.name)
-    width = sum(column.width for column in kept)
+    width = sum(sum(column.shares.sizes) for column in kept)
     if not kept or width > MOST_WIDTH:
-        received = f"{width} numbers" if kept else "none; " + " ".join(_notes(constant, identifiers, []))
+        found = f"{width} numbers a row" if kept else " ".join(_notes(constant, identifiers, []))
         raise InvalidInputError(
-            f"The columns of a table must encode to at most {MOST_WIDTH} numbers a row, and at least "
-            f"one. Received: {received} Name other columns."
+            f"The columns of a table must encode to 1 to {MOST_WIDTH} numbers a row. Received: "
+            f"{found.rstrip('.')}. Name other columns."
         )
     return TableSpec(tuple(kept), class_names, target), _notes(constant, identifiers, leaking)
 
@@ -134,8 +140,7 @@ def _tells_target(encoded: np.ndarray, y: np.ndarray) -> bool:
 
 
 def _fit_numbers(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Column:
-    absent = MISSING_WORDS if typed.missing is None else ("", *typed.missing)
-    numbers = as_numbers(cells, absent, typed.decimal)[0]
+    numbers = as_numbers(cells, typed.absent, typed.decimal)[0]
     finite = numbers[np.isfinite(numbers)]
     offset = _offset(finite)
     if typed.kind == "integer":
@@ -174,14 +179,11 @@ def _fit_boolean(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Colu
     raw = column.read(cells)[:, 0]
     missing = np.isnan(raw)
     fill = 0.0 if missing.all() else round(float(2 * raw[~missing].mean() - 1), 4)
-    return BooleanColumn(
-        typed.name, typed.missing, words=(first, last), fill=fill, flag=bool(missing.any())
-    )
+    return replace(column, fill=fill, flag=bool(missing.any()))
 
 
 def _fit_category(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Column:
-    absent = MISSING_WORDS if typed.missing is None else ("", *typed.missing)
-    counts = Counter(as_words(cells, absent).tolist())
+    counts = Counter(as_words(cells, typed.absent).tolist())
     missing = counts.pop(None, 0)
     least = max(LEAST_ROWS_OF_A_VALUE, math.ceil(LEAST_SHARE_OF_A_VALUE * len(cells)))
     ranked = sorted(counts, key=lambda value: (-counts[value], value))
@@ -191,20 +193,17 @@ def _fit_category(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Col
         typed.missing,
         values=tuple(frequent),
         other=len(frequent) < len(ranked),
-        absent=bool(missing),
+        empty=bool(missing),
     )
 
 
 def _fit_date(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Column:
-    absent = MISSING_WORDS if typed.missing is None else ("", *typed.missing)
-    times = as_times(cells, typed.date_format, absent)[0]
+    times = as_times(cells, typed.date_format, typed.absent)[0]
     days, *parts = parts_of(times)
     known = ~np.isnan(days)
     offset = float(np.floor(days[known].min())) if known.any() else 0.0
     turns = [
-        turn
-        for turn, part in zip(TURNS, parts, strict=True)
-        if len(np.unique(part[known])) > 1
+        turn for turn, part in zip(TURNS, parts, strict=True) if len(np.unique(part[known])) > 1
     ]
     return DateColumn(
         typed.name,

@@ -36,7 +36,9 @@ _DATE_FORMATS = (
     "%b %d, %Y",
 )  # fmt: skip
 # What a date at least looks like: ISO 8601's parser takes plain years and numbers as well.
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d{1,4}[./-]\d\d?[./-]\d{1,4}|\d\d?[ -][A-Za-z]{3}|[A-Z]\w\w ")
+_DATE = re.compile(
+    r"\d{4}-\d\d?-\d\d?|\d{1,4}[./-]\d\d?[./-]\d{1,4}|\d\d?[ -][A-Za-z]{3}|[A-Z]\w\w "
+)
 _PROBED = 200
 _MOSTLY = 0.9
 _FEW_NUMBERS = 20
@@ -66,6 +68,11 @@ class TypedColumn:
     decimal: str = "."
     words: tuple[str, ...] = ()
     identifier: bool = False
+
+    @property
+    def absent(self) -> Collection[str]:
+        """The words that mean a missing value."""
+        return MISSING_WORDS if self.missing is None else ("", *self.missing)
 
 
 def type_columns(
@@ -101,7 +108,7 @@ def _type_column(
     decimal = options.decimal or "."
     _refuse_nests(cells)
     words = as_words(cells, absent) if is_text(cells) else None
-    if (cells.isna().all() if words is None else np.equal(words, None).all()) and len(cells):
+    if (cells.isna().all() if words is None else pd.isna(words).all()) and len(cells):
         raise InvalidInputError(
             f"A column must hold values. Received: {name!r}, missing in all {len(cells)} rows. "
             "Leave it out with drop (--drop), or say in the file of columns what it holds."
@@ -125,14 +132,14 @@ def _type_column(
         _two_words(cells, absent) if kind == "boolean" else (),
         identifier=given.kind is None and _is_identifier(cells, kind),
     )
-    _check_kind(cells, found, absent)
+    _check_kind(cells, found)
     return found, notes
 
 
 def _two_words(cells: pd.Series, absent: Collection[str]) -> tuple[str, ...]:
     """The values of a boolean, the one that means no first."""
     words = as_words(cells, absent)
-    found = sorted(pd.unique(words[np.not_equal(words, None)]))
+    found = sorted(pd.unique(words[pd.notna(words)]))
     first = [pair[0] for pair in _PAIRS]
     return tuple(sorted(found, key=lambda word: word.lower() not in first))
 
@@ -163,9 +170,9 @@ def _kind_of_dtype(cells: pd.Series) -> Kind:
 
 def _kind_of_numbers(numbers: np.ndarray) -> Kind:
     finite = numbers[np.isfinite(numbers)]
-    if len(finite) == int((~np.isnan(numbers)).sum()) and set(np.unique(finite[:1000])) == {0, 1}:
-        if np.isin(finite, (0, 1)).all():
-            return "boolean"
+    infinite = np.isinf(numbers).any()
+    if not infinite and len(np.unique(finite)) == 2 and np.isin(finite, (0, 1)).all():
+        return "boolean"
     return "integer" if (finite == np.rint(finite)).all() else "numeric"
 
 
@@ -176,7 +183,7 @@ def _kind_of_words(
     name = str(cells.name)
     if isinstance(cells.dtype, pd.CategoricalDtype):
         return "category", decimal, ISO_8601
-    present = words[np.not_equal(words, None)]
+    present = words[pd.notna(words)]
     different = {word.lower() for word in pd.unique(present[:1000])}
     if any(set(pair) == different for pair in _PAIRS) and (
         len({word.lower() for word in pd.unique(present)}) == 2
@@ -232,7 +239,7 @@ def _refuse_thousands(present: np.ndarray, name: str) -> None:
 
 
 def _date_format(words: np.ndarray, notes: list[str], name: str) -> str | None:
-    present = pd.Series(words[np.not_equal(words, None)], dtype=object)
+    present = pd.Series(words[pd.notna(words)], dtype=object)
     probe = present.iloc[:: max(1, len(present) // _PROBED)]
     if not all(_DATE.match(word) for word in probe):
         return None
@@ -250,17 +257,17 @@ def _date_format(words: np.ndarray, notes: list[str], name: str) -> str | None:
     return fitting[0] if fitting else None
 
 
-def _check_kind(cells: pd.Series, found: TypedColumn, absent: Collection[str]) -> None:
+def _check_kind(cells: pd.Series, found: TypedColumn) -> None:
     """Makes sure that all cells are of the kind that a user named."""
     if found.kind in ("numeric", "integer"):
-        numbers, wrong = as_numbers(cells, absent, found.decimal)
+        numbers, wrong = as_numbers(cells, found.absent, found.decimal)
         if found.kind == "integer" and not wrong.any():
             wrong = np.isfinite(numbers) & (numbers != np.rint(numbers))
     elif found.kind == "date":
-        wrong = as_times(cells, found.date_format, absent)[1]
+        wrong = as_times(cells, found.date_format, found.absent)[1]
     elif found.kind == "boolean":
-        words = as_words(cells, absent)
-        wrong = np.not_equal(words, None) & (len({word.lower() for word in found.words}) > 2)
+        words = as_words(cells, found.absent)
+        wrong = pd.notna(words) & (len({word.lower() for word in found.words}) > 2)
     else:
         return
     if wrong.any():

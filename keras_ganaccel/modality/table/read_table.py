@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def read_table(source: Any, options: TableOptions, name: str | None = None) -> R
         frame, found = _checked_frame(source), "table"
     elif str(source).startswith("tables:"):
         frame, found = _embedded(str(source).partition(":")[2]), str(source)
-        options = _with_target(options, "target")
+        options = options if options.target is not None else replace(options, target="target")
     else:
         path = Path(source).expanduser()
         frame, notes = _read_file(path, options)
@@ -91,11 +91,10 @@ def _read_file(path: Path, options: TableOptions) -> tuple[pd.DataFrame, tuple[s
         as_they_are = [column for column in (options.target, options.groups) if column is not None]
         missing = MISSING_WORDS if options.missing is None else {"", *options.missing}
         of_columns = {
-            column: list(said.missing) + [""] if (said := options.column(column)).missing is not None
-            else list(missing)
+            column: ["", *said] if (said := options.column(column).missing) else list(missing)
             for column in dialect.columns
             if column not in as_they_are
-        }  # fmt: skip
+        }
         frame = pd.read_csv(
             path,
             sep=dialect.delimiter,
@@ -161,12 +160,6 @@ def _embedded(name: str) -> pd.DataFrame:
     return frame.assign(target=bunch.target_names[bunch.target].astype(object))
 
 
-def _with_target(options: TableOptions, target: str) -> TableOptions:
-    from dataclasses import replace
-
-    return options if options.target is not None else replace(options, target=target)
-
-
 def _checked_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame of its own whose columns are named by text."""
     if frame.columns.nlevels > 1:
@@ -225,7 +218,7 @@ def _take_groups(frame: pd.DataFrame, groups: str | None) -> np.ndarray | None:
         return None
     _require_column(frame, groups, "groups")
     words = as_words(frame[groups], ("",))
-    absent = np.equal(words, None)
+    absent = pd.isna(words)
     if absent.any():
         raise InvalidInputError(
             f"The column of groups {groups!r} must be filled in every row. Received: "
@@ -269,6 +262,6 @@ def _coded_notes(frame: pd.DataFrame, options: TableOptions) -> tuple[str, ...]:
     if not cells:
         return ()
     return (
-        f"{cells} cells of {columns} column{'s' if columns > 1 else ''} hold no value; that is kept "
-        "as a fact of its own.",
+        f"{cells} cells of {columns} column{'s' if columns > 1 else ''} hold no value; that is "
+        "kept as a fact of its own.",
     )

@@ -63,31 +63,31 @@ class TableSpec:
         curves, cycles, flags, spans = [], [], [], []
         numbers = 0
         for column in self.columns:
-            curves += [(numbers + source, curve) for source, curve in column.curves]
-            cycles += [(numbers + source, period) for source, period in column.cycles]
-            flags += [numbers] * (column.flagged)
-            spans += [] if column.span is None else [column.span]
-            numbers += len(column.raw_names)
+            curves += [(numbers + source, curve) for source, curve in column.shares.curves]
+            cycles += [(numbers + source, period) for source, period in column.shares.cycles]
+            flags += [numbers] * column.shares.flagged
+            spans += [] if column.shares.span is None else [column.shares.span]
+            numbers += len(column.shares.raw)
         return Arithmetic(numbers, tuple(curves), tuple(cycles), tuple(flags), tuple(spans))
+
+    @property
+    def _sizes(self) -> tuple[int, int, int, int]:
+        of_all = np.array([column.shares.sizes for column in self.columns]).sum(axis=0)
+        curves, cycles, flags, spans = of_all.tolist()
+        return curves, cycles, flags, spans
 
     @cached_property
     def places(self) -> tuple[np.ndarray, ...]:
         """For each column the places of its encoded numbers, int64, in the order of `Column`."""
-        lengths = (len(self.arithmetic.curves), 2 * len(self.arithmetic.cycles))
-        curve, cycle = 0, lengths[0]
-        flag = cycle + lengths[1]
-        span = flag + len(self.arithmetic.flags)
+        starts = np.cumsum([0, *self._sizes[:3]])
         places = []
         for column in self.columns:
-            of_column: list[int] = []
-            sizes = (len(column.curves), 2 * len(column.cycles), int(column.flagged), column.span or 0)
-            for start, size in zip((curve, cycle, flag, span), sizes, strict=True):
-                of_column += range(start, start + size)
-            curve, cycle, flag, span = (
-                start + size
-                for start, size in zip((curve, cycle, flag, span), sizes, strict=True)
-            )
-            places.append(np.array(of_column, np.int64))
+            sizes = column.shares.sizes
+            spread = [
+                np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)
+            ]
+            places.append(np.concatenate(spread))
+            starts = starts + sizes
         return tuple(places)
 
     @property
@@ -116,14 +116,14 @@ class TableSpec:
         """What each number of an encoded row is."""
         names = np.empty(self.arithmetic.width, object)
         for column, places in zip(self.columns, self.places, strict=True):
-            names[places] = column.encoded_names
+            names[places] = column.shares.names
         return tuple(names)
 
     @property
     def raw_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What each number and each index of a device's raw form is."""
-        numbers = [name for column in self.columns for name in column.raw_names]
-        indices = [column.name for column in self.columns if column.span is not None]
+        numbers = [name for column in self.columns for name in column.shares.raw]
+        indices = [column.name for column in self.columns if column.shares.span is not None]
         return tuple(numbers), tuple(indices)
 
     def raw_form(self, frame: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +154,7 @@ class TableSpec:
         indices = [np.zeros((len(frame), 0), np.int32)]
         for column in self.columns:
             raw = column.read(frame[column.name])
-            (numbers if column.span is None else indices).append(raw)
+            (numbers if column.shares.span is None else indices).append(raw)
         return np.concatenate(numbers, axis=1), np.concatenate(indices, axis=1)
 
     def encode(self, raw: Any) -> np.ndarray:
@@ -206,7 +206,7 @@ class TableSpec:
         indices = [np.zeros((len(relaxed), 0), np.int32)]
         for column, places in zip(self.columns, self.places, strict=True):
             raw = column.decode(relaxed[:, places])
-            (numbers if column.span is None else indices).append(raw)
+            (numbers if column.shares.span is None else indices).append(raw)
         return self.arithmetic.encode(
             np.concatenate(numbers, axis=1), np.concatenate(indices, axis=1)
         )
@@ -224,7 +224,7 @@ class TableSpec:
         encoded = self._checked(encoded)
         numbers = encoded[:, : self.cycles.stop].astype(np.float32)
         for column, places in zip(self.columns, self.places, strict=True):
-            if column.flagged:
+            if column.shares.flagged:
                 missing = encoded[:, places[-1]] >= 0.5
                 numbers[np.ix_(missing, places[:-1])] = np.nan
         indices = [encoded[:, span].argmax(axis=1).astype(np.float32) for span in self.spans]

@@ -10,9 +10,25 @@ import numpy as np
 import pandas as pd
 
 MISSING_WORDS = frozenset(
-    ["", "?", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "NaT",
-     "NULL", "null", "None"]
-)  # fmt: skip
+    [
+        "",
+        "?",
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "#NA",
+        "<NA>",
+        "NaN",
+        "nan",
+        "-nan",
+        "-NaN",
+        "NaT",
+        "NULL",
+        "null",
+        "None",
+    ]
+)
 """What stands for a missing value in a file or frame, unless the user names other words."""
 
 ISO_8601 = "ISO8601"
@@ -22,7 +38,7 @@ _DAY = 86_400
 def is_text(series: pd.Series) -> bool:
     """Tells whether the cells are Python's objects or text, neither numbers nor dates by dtype."""
     dtype = series.dtype
-    return dtype == object or isinstance(dtype, (pd.StringDtype, pd.CategoricalDtype))
+    return dtype.kind == "O" and not isinstance(dtype, pd.PeriodDtype)
 
 
 def as_words(series: pd.Series, missing: Collection[str] = MISSING_WORDS) -> np.ndarray:
@@ -74,7 +90,7 @@ def as_numbers(
         numbers = np.where(np.isin(numbers, coded), np.nan, numbers)
         return numbers, np.zeros(len(series), bool)
     words = as_words(series, missing)
-    absent = np.equal(words, None)
+    absent = pd.isna(words)
     codes, cells = pd.factorize(words)
     texts = pd.Series(cells, dtype=object)
     if decimal == ",":
@@ -139,7 +155,7 @@ def _word(cell: Any, missing: Collection[str]) -> str | None:
     elif isinstance(cell, (float, np.floating)):
         if np.isnan(cell):
             return None
-        whole = np.isfinite(cell) and cell == np.rint(cell) and abs(cell) < 2**53
+        whole = bool(np.isfinite(cell)) and cell == np.rint(cell) and abs(float(cell)) < 2**53
         text = str(int(cell)) if whole else str(cell)
     elif cell is None or cell is pd.NaT or cell is pd.NA:
         return None
