@@ -27,7 +27,8 @@ from keras_ganaccel.modality.table.values import (
 OTHER = "(other)"
 """What a decoded category is called that is none of the frequent ones."""
 
-_LARGEST = float(np.finfo(np.float32).max)
+# Differences of raw numbers, and the slopes of curves through them, stay inside of float32.
+_LARGEST = 1e37
 _BOTH_WAYS = (0.0, 1.0), (-1.0, 1.0)
 
 
@@ -258,19 +259,24 @@ class CategoryColumn(Column):
         return pd.Index(self.values, dtype=object)
 
     @property
-    def _unknown(self) -> int:
+    def unknown(self) -> int:
+        """The index of a value that is none of the frequent ones."""
         return len(self.values) if self.other else -1
+
+    @property
+    def unstated(self) -> int:
+        """The index of a missing value."""
+        return len(self.values) + self.other if self.empty else self.unknown
 
     def _read(self, cells: pd.Series) -> np.ndarray:
         codes, found = pd.factorize(as_words(cells, self.absent))
         places = self._places.get_indexer(pd.Index(found, dtype=object))
-        places = np.where(places < 0, self._unknown, places)
-        missing = len(self.values) + self.other if self.empty else self._unknown
-        return np.append(places, missing)[codes].astype(np.int32)[:, np.newaxis]
+        places = np.where(places < 0, self.unknown, places)
+        return np.append(places, self.unstated)[codes].astype(np.int32)[:, np.newaxis]
 
     def _decode(self, encoded: np.ndarray) -> np.ndarray:
         some = encoded.max(axis=1, initial=0.0) > 0
-        places = np.where(some, encoded.argmax(axis=1), self._unknown)
+        places = np.where(some, encoded.argmax(axis=1), self.unknown)
         return places.astype(np.int32)[:, np.newaxis]
 
     def _write(self, raw: np.ndarray) -> pd.Series:
@@ -366,7 +372,7 @@ def column_from_dict(given: Mapping[str, Any]) -> Column:
 
 
 def to_float32(numbers: np.ndarray) -> np.ndarray:
-    """Numbers as float32, those beyond its range at its ends, infinite ones as they are."""
+    """Numbers as float32, those beyond 1e37 taken for that, infinite ones as they are."""
     ends = np.clip(numbers, -_LARGEST, _LARGEST)
     return np.where(np.isinf(numbers), numbers, ends).astype(np.float32)
 

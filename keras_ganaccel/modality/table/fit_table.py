@@ -22,7 +22,7 @@ from keras_ganaccel.modality.table.columns import (
     NumberColumn,
     to_float32,
 )
-from keras_ganaccel.modality.table.curve import Curve, NumberForm, fit_curve
+from keras_ganaccel.modality.table.curve import LEAST_STEP, Curve, NumberForm, fit_curve
 from keras_ganaccel.modality.table.kinds import TypedColumn
 from keras_ganaccel.modality.table.table_spec import TableSpec
 from keras_ganaccel.modality.table.values import (
@@ -158,7 +158,7 @@ def _fit_numbers(cells: pd.Series, typed: TypedColumn, form: NumberForm) -> Colu
 
 def _curve(finite: np.ndarray, form: NumberForm) -> Curve:
     raw = to_float32(finite).astype(np.float64)
-    if len(np.unique(raw)) < 2:
+    if not len(raw) or np.ptp(raw) <= LEAST_STEP:
         # All that varies is whether there is a value.
         value = float(raw[0]) if len(raw) else 0.0
         return Curve((value, value + max(1.0, abs(value))), (0.0, 1.0), 0.0)

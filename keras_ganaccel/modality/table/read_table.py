@@ -22,6 +22,7 @@ from keras_ganaccel.modality.table.dialect import MOST_COLUMNS, check_names, fin
 from keras_ganaccel.modality.table.values import MISSING_WORDS, as_numbers, as_words, is_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+_LIKELY_REGRESSION = 20
 EMBEDDED = ("breast_cancer", "wine", "iris")
 
 
@@ -203,7 +204,7 @@ def _refuse_too_many_classes(labels: pd.Series, target: str) -> None:
         )
     if classes <= len(present) / 2:
         return
-    numbers = labels.dtype.kind in "iuf"
+    numbers = labels.dtype.kind in "iuf" and classes > _LIKELY_REGRESSION
     what = "different numbers, as in regression," if numbers else "different values"
     raise InvalidInputError(
         f"The target {target!r} must hold classes, each of two rows or more. Received: {classes} "
