@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_ganaccel.clones import give_weights, sublayers
 from keras_ganaccel.errors import InvalidInputError, reason_of
 from keras_ganaccel.seeds import derive_seed
 
@@ -48,12 +50,38 @@ def reinitialize(model: keras.Model, seed: int) -> None:
             fresh = type(model).from_config(config)
             if not fresh.built:
                 fresh.build(model.input_shape)
+        # What a layer was adapted to is no weight that training finds.
+        adapted = [
+            (layer, layer.get_weights())
+            for layer in sublayers(model)
+            if isinstance(layer, keras.layers.Normalization)
+        ]
         model.set_weights(fresh.get_weights())
+        for layer, weights in adapted:
+            give_weights(layer, weights)
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
             f"The model {model.name!r} cannot be given new weights: its configuration does not "
             f"rebuild it. Received: {reason_of(error, 120)!r}. Implement `get_config`."
         ) from None
+
+
+def check_finite_weights(model: keras.Model) -> None:
+    """Refuses a model of which nothing can come any more.
+
+    Args:
+        model: Any built model.
+
+    Raises:
+        InvalidInputError: Weights of it are NaN or infinite.
+    """
+    for variable in model.weights:
+        values = variable.numpy()
+        if values.dtype.kind in "fV" and not np.isfinite(values.astype(np.float32)).all():
+            raise InvalidInputError(
+                f"The weights of the model must be finite numbers. Received: NaN or infinity in "
+                f"{variable.path!r}. Train it again with a smaller learning rate."
+            )
 
 
 def seed_random_layers(model: keras.Model, seed: int) -> None:

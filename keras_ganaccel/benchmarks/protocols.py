@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score, recall_score
 from keras_ganaccel.benchmarks.students import Figures, Students, nobody
 from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
 from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.clones import clone
 from keras_ganaccel.gate.arms import Recipe, Samples, real_samples
 from keras_ganaccel.gate.pools import Pool, joined, most_doubted, unasked
 from keras_ganaccel.gate.trainee import Trainee
@@ -155,8 +156,7 @@ class Distillation:
         if self._doubting is None:
             recipe = self._subject.settings.recipe
             student = self._students.train(recipe, self._students.real(recipe)).student
-            self._doubting = keras.models.clone_model(student)
-            self._doubting.set_weights(student.get_weights())
+            self._doubting = clone(student)
         return self._doubting
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import num_classes, output_kind
+from keras_ganaccel.compression.arguments import check_numbers
 from keras_ganaccel.compression.bridge import UncarriedLayerError, uncarried_layers
 from keras_ganaccel.compression.cluster import cluster, cluster_plan, distinct_values
 from keras_ganaccel.compression.describe import achieved, describe
@@ -33,6 +34,7 @@ from keras_ganaccel.compression.structured import structured_prune
 from keras_ganaccel.compression.tfmot import needs_no_autograph
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
+from keras_ganaccel.initial_weights import check_finite_weights
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +133,9 @@ class Compressed:
         return traced.get_concrete_function()
 
 
+_POSITIVE = frozenset({"batch_size", "calibration_samples", "learning_rate", "temperature"})
+
+
 def compress(
     model: keras.Model,
     data: Any,
@@ -195,6 +200,22 @@ def compress(
         raise InvalidInputError(
             f"Unknown technique. Received: {technique!r}. {nearest(technique, TECHNIQUES)}"
         )
+    check_numbers(
+        {
+            "sparsity": sparsity,
+            "number_of_clusters": number_of_clusters,
+            "macs_fraction": macs_fraction,
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "temperature": temperature,
+            "alpha": alpha,
+            "calibration_samples": calibration_samples,
+            "seed": seed,
+        },
+        _POSITIVE,
+    )
+    check_finite_weights(model)
     stages = TECHNIQUES[technique]
     plain = with_keras_activations(in_float32(model))
     inputs = ModelInputs.of(plain)
@@ -209,10 +230,8 @@ def compress(
         data, teacher, classes=classes, batch_size=batch_size, seed=seed, inputs=inputs
     )
     refused = uncarried_layers(plain)
-    if refused and not dry_run:
-        raise _uncarried(plain, technique, refused)
-    if "qat" in stages and not dry_run:
-        _check_encodings(plain)
+    if not dry_run:
+        _check_carried(plain, technique, refused)
     job = _Job(
         model=plain,
         technique=technique,
@@ -238,6 +257,34 @@ def compress(
         else:
             job.quantize()
     return job.result()
+
+
+def check_technique(model: keras.Model, technique: str) -> None:
+    """Refuses a classifier that a technique could not fine-tune, before anything is trained.
+
+    Args:
+        model: A built Keras 3 classifier.
+        technique: One of `TECHNIQUES`.
+
+    Raises:
+        InvalidInputError: It is no classifier of one output.
+        UnsupportedLayerError: The technique fine-tunes, and the bridge does not carry over all
+            layers; or it computes with encodings that eight bits cannot hold.
+    """
+    if not TECHNIQUES[technique]:
+        return
+    _check_classifier(model)
+    plain = with_keras_activations(in_float32(model))
+    _check_carried(plain, technique, uncarried_layers(plain))
+
+
+def _check_carried(
+    plain: keras.Model, technique: str, refused: Mapping[str, UncarriedLayerError]
+) -> None:
+    if refused:
+        raise _uncarried(plain, technique, refused)
+    if "qat" in TECHNIQUES[technique]:
+        _check_encodings(plain)
 
 
 @dataclass

@@ -7,7 +7,7 @@ them replays this list and only decides what is put in the place of each operati
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,23 +150,6 @@ def replay(
         for tensor, value in zip(step.outputs, keras.tree.flatten(results), strict=True):
             values[tensor.key] = value
     return fill(graph.outputs)
-
-
-def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Yields a layer and everything inside it that is a layer, such as a wrapper's content."""
-    yield from layer._flatten_layers(include_self=True, recursive=True)
-
-
-def copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Gives a copy of a layer or model the weights of the original, and freezes the same of them.
-
-    Args:
-        source: The original.
-        target: A copy of it with the same variables in the same order.
-    """
-    target.set_weights(source.get_weights())
-    for mine, other in zip(source.weights, target.weights, strict=True):
-        other.trainable = mine.trainable
 
 
 def _functional(model: Any) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.clones import sublayers
 from keras_ganaccel.compression.bridge.weights import weight_pairs
-from keras_ganaccel.compression.graph import flatten, sublayers
+from keras_ganaccel.compression.graph import flatten
 
 _NAMES = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganaccel.compression.graph import copy_state, sublayers
+from keras_ganaccel.clones import copy_state, sublayers
 
 _PLAIN = ("float32", "int32", "int64", "uint8", "bool", "string")
 # Those of `tf.nn` that Keras has under the same name.

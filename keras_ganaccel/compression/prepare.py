@@ -15,14 +15,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganaccel.compression.bridge import clone_with_weights
+from keras_ganaccel.clones import clone, copy_state
 from keras_ganaccel.compression.fusion import (
     AFFINE,
     FUSED_ACTIVATIONS,
     Fusion,
     find_fusions,
 )
-from keras_ganaccel.compression.graph import Graph, Step, copy_state, flatten, replay
+from keras_ganaccel.compression.graph import Graph, Step, flatten, replay
 from keras_ganaccel.compression.kernels import has_frozen_weights, trained_ids
 
 
@@ -80,14 +80,14 @@ def restore(prepared: Prepared, model: keras.Model) -> keras.Model:
         A copy of `model` that computes what ``prepared.model`` does, in inference mode. Zero
         weights of the one are zero in the other, and what is frozen is the same bit for bit.
     """
-    clone = clone_with_weights(model)
-    layers = flatten(clone).layers()
+    copy = clone(model)
+    layers = flatten(copy).layers()
     for layer in prepared.model.layers:
         origin = prepared.origins.get(layer.name)
         if origin is not None and layer.trainable and layer.weights:
             norm = layers[origin.norm] if origin.norm else None
             _restore_layer(layer, layers[origin.source], norm, origin.scale)
-    return clone
+    return copy
 
 
 # Below this factor a folded channel is as good as switched off, and dividing by it is no use.
@@ -222,6 +222,8 @@ class _Preparation:
         open_size = None in (size if flat else size[-1:])
         if len(size) > 3 or open_size or scale.ndim > 1 or not _scales_channels(source, x):
             return self._copied_and_activated(fusion, args, kwargs)
+        if not keras.backend.is_float_dtype(x.dtype):
+            x = keras.ops.cast(x, "float32")
         if flat:
             image = (1,) * (3 - len(size)) + tuple(size)
             x = keras.layers.Reshape(image, name=self._name("reshape"))(x)
@@ -285,8 +287,8 @@ def affine_parameters(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray
         return np.asarray(layer.scale, np.float32), np.asarray(layer.offset, np.float32)
     if isinstance(layer, keras.layers.Normalization):
         mean, variance = (np.squeeze(np.asarray(x)) for x in (layer.mean, layer.variance))
-        scale = 1.0 / np.maximum(np.sqrt(variance), keras.config.epsilon())
-        return scale, -mean * scale
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+        return (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)
     mean = np.asarray(layer.moving_mean.value)
     scale = 1.0 / np.sqrt(np.asarray(layer.moving_variance.value) + layer.epsilon)
     if layer.scale:

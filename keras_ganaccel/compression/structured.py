@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.clones import give_weights
 from keras_ganaccel.compression.bridge import from_tf_keras, to_tf_keras
 from keras_ganaccel.compression.channels import Channels, first_calls, is_producer
 from keras_ganaccel.compression.finetune import FineTuner, Progress, quick_statistics
@@ -163,7 +164,7 @@ def _rebuilt(graph: Graph, channels: Channels, removed: set[int]) -> keras.Model
             return placed[step.name](*args, **kwargs)
         layer = _resized(step, kept(step.outputs[0]) if step.outputs else np.array([]))
         outputs = layer(*args, **kwargs)
-        layer.set_weights(_sliced(step, kept))
+        give_weights(layer, _sliced(step, kept))
         placed[step.name] = layer
         return outputs
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.class_names import in_one_line
 from keras_ganaccel.data.finite import listed_rows
 from keras_ganaccel.errors import InvalidInputError
 
@@ -42,8 +43,8 @@ def encode_labels(labels: Any, name: str = "y", *, every_text: bool = False) -> 
 
     One-hot rows (zeros and exactly one 1) are taken as the class of their 1, a pandas frame of them
     with its columns' names; a column ``(n, 1)`` is flattened. Anything else with two axes is
-    multi-label and refused, as are fractions. Text is compared without the white space around it
-    and in Unicode's composed form.
+    multi-label and refused, as are fractions. Text is compared without the white space around it,
+    with one blank for that within, and in Unicode's composed form.
 
     Args:
         labels: Shape ``(n,)``, ``(n, 1)`` or one-hot ``(n, k)``: integers, whole floats, booleans
@@ -215,22 +216,23 @@ def _missing(values: np.ndarray, missing_text: frozenset[str]) -> np.ndarray:
         return np.isnan(values)
     if values.dtype == object or values.dtype.kind in "US":
         absent = {None, *missing_text}
-        stripped = (v.strip() if isinstance(v, str) else v for v in _decoded(values).tolist())
+        stripped = (v.strip() if isinstance(v, str) else v for v in decoded(values).tolist())
         return np.fromiter((value in absent for value in stripped), bool, len(values))
     return np.zeros(len(values), bool)
 
 
-def _decoded(values: np.ndarray) -> np.ndarray:
+def decoded(values: np.ndarray) -> np.ndarray:
+    """Returns an array as it is, or its bytes as text."""
     if values.dtype.kind != "S":
         return values
     return np.char.decode(values, "utf-8", "backslashreplace")
 
 
 def _clean_text(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Text without white space around it, composed, and printable in UTF-8."""
-    raw, inverse = np.unique(_decoded(values), return_inverse=True)
+    """Text in one line without white space around it, composed, and printable in UTF-8."""
+    raw, inverse = np.unique(decoded(values), return_inverse=True)
     clean = [
-        unicodedata.normalize("NFC", str(text).strip())
+        unicodedata.normalize("NFC", in_one_line(str(text)))
         .encode("utf-8", "surrogateescape")
         .decode("utf-8", "backslashreplace")
         for text in raw
@@ -240,8 +242,8 @@ def _clean_text(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     if merged:
         twice = sorted({text for text in clean if clean.count(text) > 1})
         notes = (
-            "Labels that differ only in white space around them or in their Unicode form were "
-            f"taken as one class: {named(twice)}.",
+            "Labels that differ only in white space or in their Unicode form were taken as one "
+            f"class: {named(twice)}.",
         )
     return np.array(clean)[inverse] if len(raw) else raw, notes
 

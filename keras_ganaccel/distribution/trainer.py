@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_ganaccel.distribution.checks import check_arguments, check_batch, refusals
 from keras_ganaccel.distribution.private_names import check_private_names
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.pipelines import without_autotuner
 
 check_private_names()
@@ -129,6 +130,11 @@ class Trainer(keras.Model):
 
     def _build_optimizer(self) -> None:
         """Makes the optimizer's variables; under replicas they cannot be made inside a step."""
+        if not self.trainable_variables:
+            raise InvalidInputError(
+                f"The model must have something to train. Received: {self.name!r}, all of which is "
+                "frozen. Set `trainable=True`, of its last layer at least."
+            )
         if isinstance(self.optimizer, keras.optimizers.Optimizer) and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
@@ -165,13 +171,17 @@ class Trainer(keras.Model):
             on_data = tf.function(on_data, reduce_retracing=True, autograph=False)
             on_iterator = tf.function(on_iterator, reduce_retracing=True, autograph=False)
 
-        seen = False
+        seen: Any = None
 
         def look_at(spec: Any) -> None:
             nonlocal seen
-            if not seen:
-                self._look_at(spec)
-            seen = True
+            if spec == seen:
+                return
+            one = self._checked_batch(spec)
+            if seen is None:
+                with self.distribute_strategy.scope():
+                    self.on_first_batch(one)
+            seen = spec
 
         def function(iterator: Any, steps: int | None = None) -> dict[str, Any]:
             if not isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
@@ -189,15 +199,15 @@ class Trainer(keras.Model):
 
         return function
 
-    def _look_at(self, spec: Any) -> None:
+    def _checked_batch(self, spec: Any) -> Any:
+        """One replica's share of a batch, of which the samples fit the model."""
         # A distributed dataset has a specification per replica; one is as good as another.
         one = tf.nest.map_structure(
             lambda part: tf.nest.flatten(part, expand_composites=True)[0], spec
         )
         samples = one[0] if isinstance(one, (tuple, list)) else one
         check_batch(samples, self.sample_shape, channels=self.needs_channels)
-        with self.distribute_strategy.scope():
-            self.on_first_batch(one)
+        return one
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Builds nothing: all is built beforehand, and Keras' own way fails on replicas.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.class_names import check_class_names
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.json_files import read_json
 from keras_ganaccel.version import __version__
@@ -17,12 +17,6 @@ from keras_ganaccel.version import __version__
 ENTRY = "keras_ganaccel"
 OUTPUT_KINDS = ("logits", "softmax", "binary_logit", "binary_probability", "samples")
 MOST_METADATA_BYTES = 2**24
-# Control characters, halves of characters, and ends of lines and paragraphs.
-_UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
-# These turn the direction of what follows, which then reads as another name.
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-_LONGEST_NAME = 1000
-_BLANKS = str.maketrans("", "", "\t\r\n")
 
 
 @dataclass(frozen=True)
@@ -71,18 +65,7 @@ class ArtifactMetadata:
                 f"other. Received: {self.value_range} and {self.input_range}. "
                 "Give the values that mean black and white."
             )
-        if not all(map(_is_name, self.class_names)):
-            wrong = next(name for name in self.class_names if not _is_name(name))
-            raise InvalidInputError(
-                "`class_names` must be short strings without control characters. "
-                f"Received: {str(wrong)[:80]!r}. Name each class."
-            )
-        if len(set(self.class_names)) < len(self.class_names):
-            twice = next(n for n in self.class_names if self.class_names.count(n) > 1)
-            raise InvalidInputError(
-                f"`class_names` must be different. Received: {twice!r} more than once. "
-                "Name each class."
-            )
+        check_class_names(self.class_names)
         for name, kind in (("raw_input", bool), ("quantization", str), ("version", str)):
             if not isinstance(getattr(self, name), kind):
                 raise InvalidInputError(
@@ -149,14 +132,3 @@ def _is_range(ends: Any) -> bool:
         return numbers and math.isfinite(low) and math.isfinite(high) and low < high
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _is_name(name: Any) -> bool:
-    """Whether a terminal can show a name without being steered by it."""
-    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
-        return False
-    return not any(
-        unicodedata.category(character) in _UNSHOWN
-        or unicodedata.bidirectional(character) in _TURNING
-        for character in name.translate(_BLANKS)
-    )

@@ -29,6 +29,7 @@ from keras_ganaccel.export.serving import (
     with_raw_input,
 )
 from keras_ganaccel.files import atomic_open
+from keras_ganaccel.initial_weights import check_finite_weights
 from keras_ganaccel.modality.image.spec import DataSpec
 
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
@@ -180,6 +181,7 @@ def _serving_of(
         function = model.concrete_function(batch_size)
         return traced_serving(function, metadata.output, batch_size)
     plain = model if isinstance(model, keras.Model) else model.keras_model
+    check_finite_weights(plain)
     serving = keras_serving(in_float32(plain), metadata.output, batch_size, spec)
     for given in serving.inputs:
         if None in given.shape[1:]:

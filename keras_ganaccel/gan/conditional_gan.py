@@ -18,7 +18,7 @@ from keras_ganaccel.gan.losses import get_objective
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.gan.options import GanOptions, check_networks
 from keras_ganaccel.gan.ranges import check_signed
-from keras_ganaccel.gan.sampling import Sampler, check_labels
+from keras_ganaccel.gan.sampling import Sampler, check_draw, check_labels
 
 
 class Counter(keras.Variable):
@@ -271,6 +271,24 @@ class ConditionalGAN(AdversarialTrainer):
         """
         self.ema_generator.export(filepath, *args, **kwargs)
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls the model, as `predict` does too; see `call`.
+
+        Args:
+            inputs: Noise ``(n, latent_dim)`` and classes ``(n,)``.
+            *args: See `keras.Model.__call__`.
+            **kwargs: See `keras.Model.__call__`.
+
+        Raises:
+            InvalidInputError: It is one array, such as of samples.
+        """
+        if hasattr(inputs, "shape"):
+            raise InvalidInputError(
+                "A GAN generates samples, from noise and classes. Received: an array of shape "
+                f"{tuple(inputs.shape)}. Call generate(labels)."
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Generates from ``[latent, label]`` with the averaged weights, in inference mode."""
         return self.ema_generator(inputs, training=False)
@@ -311,9 +329,10 @@ class ConditionalGAN(AdversarialTrainer):
             float32, shape ``(n, height, width, channels)``, in [-1, 1].
 
         Raises:
-            InvalidInputError: A label is no class of the GAN.
+            InvalidInputError: A label is no class of the GAN, or an option no whole number.
         """
         classes = check_labels(labels, self.num_classes)
+        check_draw(self.options.seed if seed is None else seed, batch_size)
         indices = np.arange(start_index, start_index + len(classes), dtype=np.int64)
         seed = self.options.seed if seed is None else seed
         return self._sampler.samples(seed, indices, classes, truncation, batch_size)
@@ -367,6 +386,9 @@ class BothOptimizers:
         discriminator: The discriminator's, whose learning rate keeps its ratio to that.
     """
 
+    #: Keras' `summary` asks for it; `compile` has built both.
+    built = True
+
     def __init__(self, generator: keras.Optimizer, discriminator: keras.Optimizer) -> None:
         self._generator, self._discriminator = generator, discriminator
         rate = learning_rate_of(generator)
@@ -376,6 +398,11 @@ class BothOptimizers:
     def iterations(self) -> keras.Variable:
         """Updates of the generator."""
         return self._generator.iterations
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Those of both."""
+        return [*self._generator.variables, *self._discriminator.variables]
 
     @property
     def learning_rate(self) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ganaccel.clones import copy_state
+
 
 def averaging_copy(generator: keras.Model) -> keras.Model:
     """Makes the model that will hold the averaged weights.
@@ -19,7 +21,7 @@ def averaging_copy(generator: keras.Model) -> keras.Model:
         float32 whatever the precision of training, so that a sample does not depend on its batch.
     """
     average = keras.models.clone_model(generator, clone_function=_float32_copy)
-    average.set_weights(generator.get_weights())
+    copy_state(generator, average)
     average.trainable = False
     return average
 

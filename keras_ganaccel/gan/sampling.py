@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -71,6 +72,17 @@ class Sampler:
 
     def _latent_chunk(self, latents: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return tf.cast(self._generator([latents, labels], training=False), tf.float32)
+
+
+def check_draw(seed: Any, batch_size: Any) -> None:
+    """Refuses what is no seed or no size of a batch."""
+    for name, value, lowest in (("seed", seed, -(2**63)), ("batch_size", batch_size, 1)):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not whole or not lowest <= value < 2**63:
+            raise InvalidInputError(
+                f"`{name}` must be a whole number of 64 bits{', above 0' * (lowest > 0)}. "
+                f"Received: {value!r}. Leave it out for the default."
+            )
 
 
 def check_labels(labels: Any, num_classes: int) -> np.ndarray:

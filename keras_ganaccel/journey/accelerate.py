@@ -17,7 +17,7 @@ from keras_ganaccel.integrity import Loss
 from keras_ganaccel.journey.budget import fitted
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
-from keras_ganaccel.journey.user_model import check_model_file, load_model
+from keras_ganaccel.journey.user_model import check_model_file, check_student, load_model
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.paths import MEMORY
@@ -260,6 +260,7 @@ def _start(
     network = _load_user_model(config, model)
     if network is not None:
         check_model_fits(network, data.spec)
+        check_student(network, config)
     _check_reuse(config.reuse, data.spec)
     check_first_networks(config.gan)
     if config.reuse.generator is not None and "discriminator" in config.pool.filters:

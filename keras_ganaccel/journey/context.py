@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.teacher import Ensemble
+from keras_ganaccel.clones import clone
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.journey.progress import Progress
@@ -100,8 +101,7 @@ class Journey:
                     name="student",
                 )
             else:
-                student = keras.models.clone_model(self.user_model)
-                student.set_weights(self.user_model.get_weights())
+                student = clone(self.user_model)
                 if self.config.model.reinitialize:
                     reinitialize(student, self.seed("student", "weights"))
             unit = with_unit_input(

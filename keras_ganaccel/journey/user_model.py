@@ -11,7 +11,9 @@ from keras_ganaccel.export.keras_file import check_model_file
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["check_model_file", "load_model", "with_unit_input"]
+    from keras_ganaccel.config import RunConfig
+
+__all__ = ["check_model_file", "check_student", "load_model", "with_unit_input"]
 
 
 def load_model(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> keras.Model:
@@ -30,6 +32,42 @@ def load_model(path: str | os.PathLike[str], *, allow_unsafe: bool = False) -> k
             f"The model file cannot be loaded ({reason_of(error)}). Received: {str(path)!r}. "
             "Register custom layers, or save the model anew."
         ) from None
+
+
+def check_student(model: keras.Model, config: RunConfig) -> None:
+    """Refuses what a run could begin with, but not end: after it has trained a teacher.
+
+    Args:
+        model: The user's classifier, which fits the data.
+        config: The resolved configuration of the run.
+
+    Raises:
+        InvalidInputError: It cannot be saved and loaded again, takes whole numbers, has nothing to
+            train, or weights that are no numbers.
+        UnsupportedLayerError: The run's compression cannot fine-tune it.
+    """
+    import keras
+
+    from keras_ganaccel.clones import check_reloadable, clone
+    from keras_ganaccel.compression.compress import check_technique
+    from keras_ganaccel.initial_weights import check_finite_weights
+
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise InvalidInputError(
+            "The model must take floats, which generated and augmented samples are. Received: "
+            f"an input of {dtype}. Build it from keras.Input(..., dtype='float32')."
+        )
+    if not model.trainable_variables:
+        raise InvalidInputError(
+            f"The model must have something to train. Received: {model.name!r}, whose layers are "
+            "all frozen. Set `trainable=True`, of its last layer at least."
+        )
+    if not config.model.reinitialize:
+        check_finite_weights(model)
+    if not config.model.allow_unsafe:
+        check_reloadable(model)
+    check_technique(clone(model), config.compression.technique)
 
 
 def with_unit_input(

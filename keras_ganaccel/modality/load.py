@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_ganaccel.config import DataConfig
 from keras_ganaccel.data.audit import audit
+from keras_ganaccel.data.class_names import check_class_names, in_one_line
 from keras_ganaccel.data.groups import read_groups
 from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
@@ -107,6 +108,7 @@ def load_data(
     encoded = encode_labels(raw.labels, every_text=raw.every_text)
     y = encoded.codes
     names, misfit = _own_names(encoded.names, raw.class_names)
+    check_class_names(names)
     keys = row_keys(raw.x)
     supplied = {part: rows[y[rows] >= 0] for part, rows in raw.supplied.items()}
     raw = replace(raw, supplied={part: rows for part, rows in supplied.items() if len(rows)})
@@ -198,6 +200,7 @@ def _own_names(
     """The source's names of the classes that occur, where its labels are their numbers."""
     if not names:
         return found, ()
+    names = tuple(map(in_one_line, names))
     if all(label.isdecimal() and int(label) < len(names) for label in found):
         return tuple(names[int(label)] for label in found), ()
     if set(found) <= set(names):

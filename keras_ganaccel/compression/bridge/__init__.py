@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from keras_ganaccel.compression.bridge.convert import (
     certificate_of,
-    clone_with_weights,
     from_tf_keras,
     to_tf_keras,
     translated_layers,
@@ -25,7 +24,6 @@ __all__ = [
     "LayerProof",
     "UncarriedLayerError",
     "certificate_of",
-    "clone_with_weights",
     "from_tf_keras",
     "register_translator",
     "to_tf_keras",

@@ -11,12 +11,13 @@ import keras
 import numpy as np
 import tf_keras
 
+from keras_ganaccel.clones import clone
 from keras_ganaccel.compression.bridge.equivalence import Certificate, certify
 from keras_ganaccel.compression.bridge.hosted import HostedLayer, carried_over
 from keras_ganaccel.compression.bridge.operations import tensors_among, translate_operation
 from keras_ganaccel.compression.bridge.registry import UncarriedLayerError
 from keras_ganaccel.compression.bridge.weights import copy_weights, weight_pairs
-from keras_ganaccel.compression.graph import Graph, Step, Tensor, copy_state, flatten, replay
+from keras_ganaccel.compression.graph import Graph, Step, Tensor, flatten, replay
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, InvalidInputError
 from keras_ganaccel.seeds import derive_seed
@@ -134,8 +135,8 @@ def from_tf_keras(tf_keras_model: Any, model: keras.Model, *, seed: int = 0) -> 
         InvalidInputError: The two models do not belong together.
         EquivalenceError: The two models differ after the copy.
     """
-    clone = clone_with_weights(model)
-    graph = flatten(clone)
+    copy = clone(model)
+    graph = flatten(copy)
     layers = {layer.name: layer for layer in tf_keras_model.layers}
     missing = sorted({step.name for step in graph.steps} - set(layers))
     if missing:
@@ -147,15 +148,8 @@ def from_tf_keras(tf_keras_model: Any, model: keras.Model, *, seed: int = 0) -> 
         for mine, other in weight_pairs(layer, layers[name], name):
             mine.assign(other.numpy())
     counterparts = {step.name: (layers[step.name], _caller(step)) for step in graph.steps}
-    certify(clone, graph, tf_keras_model, counterparts, _batches(clone, graph, None, seed))
-    return clone
-
-
-def clone_with_weights(model: keras.Model) -> keras.Model:
-    """Returns a copy of a Keras 3 model: same structure and weights, no shared variables."""
-    clone = keras.models.clone_model(model)
-    copy_state(model, clone)
-    return clone
+    certify(copy, graph, tf_keras_model, counterparts, _batches(copy, graph, None, seed))
+    return copy
 
 
 def certificate_of(tf_keras_model: Any) -> Certificate:

@@ -47,6 +47,7 @@ def register_special() -> None:
         attributes=dict.fromkeys(("adapt_mean", "adapt_variance", "count"), CONSTANT),
         note="mean and variance become constants",
     )
+    register_translator(keras.layers.Discretization, _discretization)
     register_translator(
         keras.layers.MultiHeadAttention,
         by_config(tf_keras.layers.MultiHeadAttention),
@@ -95,7 +96,17 @@ def _normalization(layer: Any) -> Any:
     return tf_keras.layers.Normalization(axis=layer.axis, mean=mean, variance=variance)
 
 
+def _discretization(layer: Any) -> Any:
+    if layer.bin_boundaries is None:
+        raise unsupported(layer, "it has no boundaries yet; adapt it first")
+    # An adapted one knows its boundaries and their number, of which a constructor takes one.
+    config = {**layer.get_config(), "num_bins": None}
+    return by_config(tf_keras.layers.Discretization)(keras.layers.Discretization(**config))
+
+
 def _time_distributed(layer: Any) -> Any:
+    if isinstance(layer.layer, keras.layers.Normalization):
+        raise unsupported(layer, "tf_keras makes its constants where they cannot be exported")
     return tf_keras.layers.TimeDistributed(_inner(layer.layer))
 
 

@@ -19,7 +19,7 @@ _PLAIN = (
     "AveragePooling3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "GlobalAveragePooling1D",
     "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
     "GlobalMaxPooling3D", "LayerNormalization", "GroupNormalization", "UnitNormalization",
-    "Rescaling", "Resizing", "CenterCrop", "Discretization",
+    "Rescaling", "Resizing", "CenterCrop",
     "ActivityRegularization", "Attention", "AdditiveAttention",
 )  # fmt: skip
 _RANDOM = (

@@ -93,6 +93,10 @@ def _constants(layer: Any) -> Iterator[int]:
     for attribute, variable in _own_variables(layer):
         if attributes.get(attribute) == CONSTANT:
             yield id(variable)
+    for attribute in _INNER:
+        inner = getattr(layer, attribute, None)
+        if isinstance(inner, keras.layers.Layer):
+            yield from _constants(inner)
 
 
 def _own_variables(layer: Any) -> Iterator[tuple[str, keras.Variable]]:

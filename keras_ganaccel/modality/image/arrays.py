@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_ganaccel.data.finite import check_finite
-from keras_ganaccel.data.labels import holds_text, label_array, named
+from keras_ganaccel.data.labels import decoded, holds_text, label_array, named
 from keras_ganaccel.data.vocabulary import SPLITS_OF, find_keys
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.modality.protocol import RawData
@@ -221,7 +221,7 @@ def combine_keys(content: Mapping[str, Any], where: str, name: str) -> RawData:
     keys = [key for pair in found.parts.values() for key in pair]
     class_names: tuple[str, ...] = ()
     if found.class_names is not None:
-        class_names = tuple(str(value) for value in np.ravel(content[found.class_names]))
+        class_names = tuple(map(str, decoded(np.ravel(content[found.class_names])).tolist()))
     return combine_arrays(
         [content[key] for key in keys],
         keys,

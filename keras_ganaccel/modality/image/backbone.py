@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.clones import clone
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.modality.image.blocks import Blocks, factors, pyramid
 from keras_ganaccel.modality.image.layers import BilinearResize
@@ -208,8 +209,7 @@ def _known_range(name: str) -> str:
 
 def _features_of(backbone: keras.Model, names: Sequence[str] | None) -> keras.Model:
     """A copy of the backbone that returns the layers asked for."""
-    copy = keras.models.clone_model(backbone)
-    copy.set_weights(backbone.get_weights())
+    copy = clone(backbone)
     outputs = [_feature_map(copy, name) for name in names or _last_of_each_size(copy)]
     return keras.Model(copy.inputs, outputs, name="features")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.class_names import check_class_names
 from keras_ganaccel.errors import InvalidInputError
 
 
@@ -54,6 +55,7 @@ class DataSpec:
                 f"`value_range` must be two finite numbers, the lower first. "
                 f"Received: {self.value_range}. Give the values that mean black and white."
             )
+        check_class_names(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -309,6 +309,21 @@ def test_a_layer_that_cannot_be_copied_is_refused_by_name():
         bridge.to_tf_keras(model)
 
 
+def test_what_a_layer_was_adapted_to_is_carried():
+    samples = np.random.default_rng(0).normal(5.0, 3.0, (32, 4, 3)).astype(np.float32)
+    scaled, within, bins = L.Normalization(), L.Normalization(), L.Discretization(num_bins=4)
+    for layer in (scaled, within, bins):
+        layer.adapt(samples)
+    series = keras.Input((4, 3))
+    outputs = [scaled(series), L.TimeDistributed(within)(series), bins(series)]
+    model = keras.Model(series, outputs)
+    twin = bridge.to_tf_keras(model, samples=samples)
+    for mine, theirs in zip(model(samples), twin(samples), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    back = bridge.from_tf_keras(twin, model)
+    np.testing.assert_array_equal(back(samples)[0], model(samples)[0])
+
+
 def test_attention_with_dropout_is_carried():
     series = keras.Input(SERIES, name="series")
     attention = L.MultiHeadAttention(2, 3, dropout=0.3)

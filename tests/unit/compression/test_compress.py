@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ganaccel.clones import clone
 from keras_ganaccel.compression.compress import TECHNIQUES, compress
 from keras_ganaccel.compression.finetune import FineTuner, first_samples, training_stream
 from keras_ganaccel.data.inputs import ModelInputs
@@ -192,6 +193,31 @@ def uncarried():
     x = keras.layers.Lambda(lambda x: 2.0 * x, name="twice", output_shape=(6, 6, 8))(x)
     x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
     return keras.Model(image, keras.layers.Dense(10, name="logits")(x), name="uncarried")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"number_of_clusters": 16.0}, "must be a whole number. Received: 16.0"),
+        ({"sparsity": "0.5"}, "`sparsity` must be a number. Received: '0.5'"),
+        ({"steps": None}, "`steps` must be a whole number"),
+        ({"steps": True}, "`steps` must be a whole number"),
+        ({"steps": -1}, "`steps` must not be negative"),
+        ({"batch_size": 0}, "`batch_size` must be above 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be a number"),
+    ],
+)
+def test_what_is_no_number_is_refused_before_anything_is_trained(trained, digits, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        compress(trained, digits[0], technique="pcqat", **given)
+
+
+def test_weights_that_are_no_numbers_are_named(trained, digits):
+    broken = clone(trained)
+    broken.weights[0].assign(np.full(broken.weights[0].shape, np.nan))
+    for technique in ("ptq", "prune", "qat"):
+        with pytest.raises(InvalidInputError, match=r"NaN or infinity in '.*kernel'"):
+            compress(broken, digits[0], technique=technique)
 
 
 def test_what_needs_no_bridge_works_without_it(digits):

@@ -50,6 +50,21 @@ def test_prepared_model_computes_the_same():
     assert not any(isinstance(layer, keras.Model) for layer in prepared.model.layers)
 
 
+@pytest.mark.parametrize("invert", [False, True])
+def test_adapted_layers_and_whole_numbers_become_convolutions(invert):
+    raw = GENERATOR.integers(0, 256, (32, 8, 8, 3)).astype("uint8")
+    scaled = L.Normalization(invert=invert)
+    scaled.adapt(raw.astype("float32"))
+    image = keras.Input((8, 8, 3), dtype="uint8")
+    x = L.Conv2D(4, 3)(scaled(L.Rescaling(1 / 3.0)(image)))
+    model = keras.Model(image, L.Dense(3)(L.Flatten()(x)))
+    prepared = prepare(model)
+    expected = model(raw, training=False)
+    np.testing.assert_allclose(prepared.model(raw, training=False), expected, rtol=1e-4, atol=1e-3)
+    assert not {type(each) for each in prepared.model.layers} & {L.Normalization, L.Rescaling}
+    np.testing.assert_array_equal(restore(prepared, model)(raw, training=False), expected)
+
+
 def test_folding_follows_the_formula():
     image = keras.Input((5, 5, 2), name="image")
     x = L.BatchNormalization(epsilon=0.01)(L.Conv2D(3, 3)(image))

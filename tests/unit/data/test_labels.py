@@ -113,6 +113,12 @@ def test_what_was_assumed_is_said_in_one_line(labels, note):
     assert "\n" not in found
 
 
+def test_names_are_one_line():
+    encoded = encode_labels(["stop\r\nsign", " stop  sign\t", "go"])
+    assert encoded.names == ("go", "stop sign")
+    assert encoded.codes.tolist() == [1, 1, 0]
+
+
 def test_text_that_is_no_utf8_names_a_class_that_can_be_written():
     encoded = encode_labels(np.array([b"\xff", b"\xfe", "é".encode()]))
     assert len({name.encode() for name in encoded.names}) == 3

@@ -151,6 +151,34 @@ def test_what_a_gan_has_not_is_refused_in_compile(given):
         _gan().compile(one, one)
 
 
+def test_a_later_batch_of_another_shape_is_refused_too():
+    gan = _compiled()
+    gan.fit(X, Y, verbose=0)
+    with pytest.raises(InvalidInputError, match="do not fit the model"):
+        gan.fit(np.repeat(X, 3, axis=-1), Y, verbose=0)
+    assert int(gan.step) == 1
+
+
+def test_what_a_classifier_would_do_is_answered_in_one_line():
+    gan = _compiled()
+    for call in (gan, gan.predict, gan.predict_on_batch):
+        with pytest.raises(InvalidInputError, match=r"an array of shape .* Call generate"):
+            call(X)
+    noise, classes = gan.latents(0, range(4)), np.arange(4, dtype="int32") % 3
+    np.testing.assert_allclose(
+        gan.predict([noise, classes], verbose=0), gan.generate(classes, seed=0), atol=1e-6
+    )
+    gan.summary(print_fn=lambda *args, **kwargs: None)
+
+
+@pytest.mark.parametrize(
+    "options", [{"seed": "a"}, {"seed": 2**70}, {"seed": 0.5}, {"batch_size": 0}]
+)
+def test_a_draw_is_by_whole_numbers(options):
+    with pytest.raises(InvalidInputError, match="must be a whole number"):
+        _gan().generate([0, 1], **options)
+
+
 def test_export_writes_the_averaged_generator(tmp_path):
     gan = _compiled()
     gan.fit(X, Y, verbose=0)

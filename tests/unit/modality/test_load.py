@@ -398,3 +398,20 @@ def test_options_of_another_modality_are_refused_in_one_line():
         with pytest.raises(InvalidInputError, match="means nothing for data of the modality") as e:
             load_data("digits", **options)
         assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\u202eb", "a\x00b", "long" * 300])
+def test_a_class_that_no_report_can_name_is_refused_when_the_data_are_read(name):
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+    with pytest.raises(InvalidInputError, match="short strings without control characters"):
+        load_data((x, np.array([name, "b"] * 20, object)))
+
+
+def test_names_in_an_archive_are_text_in_one_line_and_differ(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y, class_names=np.array([b"stop\r\nsign", b"go"]))
+    assert load_data(tmp_path / "a.npz").spec.class_names == ("stop sign", "go")
+    np.savez(tmp_path / "b.npz", x=x, y=y, class_names=["a", "a "])
+    with pytest.raises(InvalidInputError, match="must be different"):
+        load_data(tmp_path / "b.npz")
