@@ -35,6 +35,7 @@ from .data.labelled import LabelledData as LabelledData
 from .modality.load import load_data as load_data
 from .data.spec import Spec as Spec
 from .modality.image.spec import DataSpec as DataSpec
+from .modality.table.table_spec import TableSpec as TableSpec
 from .data.split import Splits as Splits
 
 # Classifiers, teachers, distillation.
@@ -126,6 +127,7 @@ from .compression.compress import Compressed as Compressed
 from .export.artifact import Artifact as Artifact
 from .export.artifact import Runner as Runner
 from .export.c_array import export_c_array as export_c_array
+from .export.front_end import export_front_end as export_front_end
 from .export.inspect import FileFacts as FileFacts
 from .export.inspect import TensorFacts as TensorFacts
 from .export.inspect import inspect_tflite as inspect_tflite

@@ -7,7 +7,7 @@ differentiable; nothing but `Modality.relax` and `Modality.harden` knows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -84,6 +84,23 @@ class Samples:
     names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class FrontEnd(Protocol):
+    """The way from raw to encoded samples on a device; `export.front_end` writes it."""
+
+    @property
+    def inputs(self) -> tuple[tuple[str, tuple[int, ...], str], ...]:
+        """Name, shape of one sample and dtype of each input."""
+
+    def function(self) -> Callable[..., Any]:
+        """From a tensor ``(batch, ...)`` per input to the encoded samples, in TFLite's builtins."""
+
+    def c_files(self) -> Mapping[str, str]:
+        """Texts of C99 by the names of their files."""
+
+    def vectors(self, raw: Any) -> Mapping[str, np.ndarray]:
+        """Inputs, by name, and ``encoded``: what they must come to."""
 
 
 class Modality(Protocol):
@@ -203,3 +220,11 @@ class Modality(Protocol):
 
     def rows(self, encoded: np.ndarray) -> np.ndarray:
         """Returns samples as rows of floats, ``(n, d)``: for SVMs, trees, PCA and neighbours."""
+
+    def front_end(self, spec: Spec) -> FrontEnd | None:
+        """Returns what leads from raw to encoded samples on a device.
+
+        Returns:
+            None where a scale and an offset are all there is to it, as for images: they are in the
+            metadata of each file.
+        """

@@ -13,6 +13,7 @@ from keras_ganaccel.modality.protocol import Modality, ReadOptions
 #: Where each modality is, in the order in which they are asked whether a source is theirs. The
 #: last one takes what no other claims, and says what is wrong with it.
 _PLACES: Mapping[str, tuple[str, str]] = {
+    "table": ("keras_ganaccel.modality.table.table_modality", "TABLE"),
     "image": ("keras_ganaccel.modality.image.image_modality", "IMAGE"),
 }
 MODALITIES = tuple(_PLACES)

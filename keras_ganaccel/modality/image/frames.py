@@ -50,7 +50,8 @@ def read_frame(frame: Any, target: str | None, name: str) -> RawData:
     if text:
         raise InvalidInputError(
             "A frame of pictures must hold one number per pixel beside the label. Received: the "
-            f"columns {named(text)} of other kinds. Drop them; tables are not supported."
+            f"columns {named(text)} of other kinds. Of a table name the column of labels: "
+            "target='...' (--target)."
         )
     values = np.asarray(pixels)
     return combine_arrays(
@@ -92,7 +93,8 @@ def read_text(path: Path) -> RawData:
     except (ValueError, csv.Error) as error:
         raise InvalidInputError(
             f"Cannot read {path.name!r} as rows of pixels. Received: {reason_of(error, 120)}. "
-            "Give one number per pixel beside the label; tables are not supported."
+            "Give one number per pixel beside the label; of a table name the column of labels: "
+            "target='...' (--target)."
         ) from None
     return combine_arrays(
         [pixels.astype(np.uint8) if are_bytes(pixels) else pixels, _as_numbers(labels)],
@@ -123,6 +125,6 @@ def _label_column(columns: list[str]) -> tuple[str, tuple[str, ...]]:
         received = named(found) if found else f"{len(columns)} columns and no such name"
         raise InvalidInputError(
             f"One column must be called {LABEL_WORDS[2]} and hold the labels. Received: "
-            f"{received}. Rename it, or pass target='...' with a frame."
+            f"{received}. Rename it, or name it: target='...' (--target)."
         )
     return found[0], (f"The column {found[0]!r} was taken as the label.",)

@@ -72,7 +72,7 @@ def find_dialect(path: Path, options: TableOptions) -> Dialect:
         _check_first_line(first, path)
         file.seek(0)
         lines = [line for _, line in zip(range(_PROBED_ROWS), file, strict=False)]
-    delimiter = options.delimiter or _find_delimiter(lines, path)
+    delimiter = options.delimiter or _find_delimiter(lines, path, options)
     with open(path, encoding=encoding, newline="") as file:
         rows = _rows(file, delimiter, path)
         header = tuple(cell.strip() for cell in next(rows, (1, []))[1])
@@ -174,7 +174,7 @@ def _check_first_line(line: str, path: Path) -> None:
         )
 
 
-def _find_delimiter(lines: list[str], path: Path) -> str:
+def _find_delimiter(lines: list[str], path: Path, options: TableOptions) -> str:
     """The delimiter that cuts the most lines into as many cells as the first one has."""
 
     def fits(delimiter: str) -> tuple[float, int]:
@@ -193,7 +193,10 @@ def _find_delimiter(lines: list[str], path: Path) -> str:
     # The header decides where the rows are too ragged for any.
     if scores[best][0] < 0.5:
         best = max(_DELIMITERS, key=lambda delimiter: lines[0].count(delimiter) if lines else 0)
-    if not lines or best not in lines[0]:
+    if best not in lines[0] and options.target is None:
+        # Rows of one column, to be predicted.
+        return best
+    if best not in lines[0]:
         raise InvalidInputError(
             "A table must have a column for the target and at least one more. Received: one "
             f"column in {path.name!r}. Separate cells by a comma, semicolon or tab, or name "

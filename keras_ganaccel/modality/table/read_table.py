@@ -17,8 +17,9 @@ from keras_ganaccel.errors import (
     nearest,
     reason_of,
 )
-from keras_ganaccel.modality.table.column_file import TableOptions
+from keras_ganaccel.modality.table.column_file import ColumnOptions, TableOptions
 from keras_ganaccel.modality.table.dialect import MOST_COLUMNS, check_names, find_dialect
+from keras_ganaccel.modality.table.table_spec import TableSpec
 from keras_ganaccel.modality.table.values import MISSING_WORDS, as_numbers, as_words, is_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -81,6 +82,38 @@ def read_table(source: Any, options: TableOptions, name: str | None = None) -> R
     groups = _take_groups(frame, options.groups)
     rest = _inputs(frame, options)
     return RawTable(name or found, rest, labels, groups, notes + _coded_notes(rest, options))
+
+
+def read_rows(source: Any, spec: TableSpec) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Reads rows of a table that is known, with or without its column of labels.
+
+    Args:
+        source: A pandas frame, or a .csv, .tsv or .parquet file.
+        spec: The description of the table.
+
+    Returns:
+        The rows, and what was assumed, a sentence each.
+
+    Raises:
+        InvalidInputError: If it is no table, or not one with the columns of the known one.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _known_rows(_checked_frame(source), spec), ()
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES:
+        said = {column.name: ColumnOptions(missing=column.missing) for column in spec.columns}
+        frame, notes = _read_file(Path(source).expanduser(), TableOptions(columns=said))
+        return _known_rows(frame, spec), notes
+    received = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    raise InvalidInputError(
+        f"The rows of a table must be a pandas frame or a file ({', '.join(SUFFIXES)}). "
+        f"Received: {received[:80]!r}. Convert them."
+    )
+
+
+def _known_rows(frame: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
+    """Rows with all columns of a known table, which is found out before any is encoded."""
+    spec.raw_form(frame.iloc[:0])
+    return frame
 
 
 def _read_file(path: Path, options: TableOptions) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -232,7 +265,7 @@ def _inputs(frame: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     for name in options.named:
         _require_column(frame, name, "column")
     taken = {*options.drop, options.target, options.groups}
-    if options.target in (*options.drop, options.groups):
+    if options.target is not None and options.target in (*options.drop, options.groups):
         raise InvalidInputError(
             f"The target must not be dropped or group the rows. Received: {options.target!r} as "
             "both. Name another column."

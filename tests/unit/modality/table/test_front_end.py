@@ -48,7 +48,7 @@ def compiled(tmp_path):
 
 def tflite(spec, folder, frame):
     """Writes all files; returns the TFLite one as a function of the raw form."""
-    export_front_end(TableFrontEnd(spec), folder, frame)
+    export_front_end(spec, folder, frame)
     runner = TFLiteRunner((folder / "frontend.tflite").read_bytes())
     taken = [name for name, _, _ in TableFrontEnd(spec).inputs]
     return lambda numbers, categories: runner.run(
@@ -149,7 +149,7 @@ def test_the_files_are_the_same_each_time(tmp_path, fitted, of_all_kinds):
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        paths = export_front_end(TableFrontEnd(spec), folder, of_all_kinds())
+        paths = export_front_end(spec, folder, of_all_kinds())
         contents.append({path.name: path.read_bytes() for path in paths if path.suffix != ".npz"})
     assert contents[0] == contents[1]
     assert set(contents[0]) == {"frontend.tflite", "frontend.c", "frontend.h"}
