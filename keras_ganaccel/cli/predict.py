@@ -40,7 +40,7 @@ def command(
     if form not in ("csv", "json"):
         raise InvalidInputError(f"Unknown format. Received: {form!r}. Choose one of 'csv', 'json'.")
     options.existing(artifact, "The artefact")
-    options.existing(samples, "The samples")
+    options.existing(samples, "The file of samples")
     if out is not None:
         options.check_new_file(out)
     names = tuple(class_names.split(",")) if class_names else None

@@ -22,6 +22,9 @@ _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 _STARTED = "TensorFlow has already started its devices. Call this before anything else uses them."
 
 
+_LOGICAL_CPUS = re.compile(r"cpu:([1-9]\d*)")
+
+
 def make_strategy(
     name: str = "auto", *, memory_limit_mb: int | None = None
 ) -> tf.distribute.Strategy:
@@ -52,22 +55,31 @@ def make_strategy(
             f"`memory_limit_mb` must be at least 1. Received: {memory_limit_mb}. "
             "Leave it out to let the memory grow."
         )
-    logical_cpus = re.fullmatch(r"cpu:([1-9]\d*)", name)
+    check_strategy(name)
+    logical_cpus = _LOGICAL_CPUS.fullmatch(name)
     if logical_cpus:
         return _cpu_strategy(int(logical_cpus[1]))
-    if name not in ("auto", "mirrored", "multiworker"):
-        raise InvalidInputError(
-            f"Unknown strategy. Received: {name!r}. "
-            + nearest(name, ("auto", "cpu:N", "mirrored", "multiworker"))
-        )
-    if name == "multiworker":
-        _check_tf_config()
     accelerators = _prepare_accelerators(memory_limit_mb)
     if name == "multiworker":
         return _multi_worker_strategy()
     if name == "mirrored" or accelerators > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def check_strategy(name: str) -> None:
+    """Checks what `make_strategy` is told, without starting anything.
+
+    Raises:
+        InvalidInputError: The name or ``TF_CONFIG`` is wrong.
+    """
+    if name == "multiworker":
+        _check_tf_config()
+    elif name not in ("auto", "mirrored") and not _LOGICAL_CPUS.fullmatch(name):
+        raise InvalidInputError(
+            f"Unknown strategy. Received: {name!r}. "
+            + nearest(name, ("auto", "cpu:N", "mirrored", "multiworker"))
+        )
 
 
 def _cpu_strategy(count: int) -> tf.distribute.Strategy:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.export.sparse_tensors import check_tables
 from keras_ganaccel.export.tflite_schema import (
     NUMPY_DTYPES,
     constant,
@@ -174,6 +175,17 @@ def _check_signatures(model: Any) -> None:
                 raise ValueError(f"signature {key!r} names other tensors than the graph's ends")
 
 
+def _check_sparse(tensor: Any, data: Any, dtype: type[np.generic] | None) -> None:
+    name = text(tensor.name)
+    size = 0 if dtype is None else np.dtype(dtype).itemsize
+    if data is None or not size or len(data) % size:
+        raise ValueError(f"tensor {name!r} is stored sparsely in a way that cannot be read")
+    try:
+        check_tables(tensor, len(data) // size)
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r} has {error}") from None
+
+
 def _check_name(name: bytes | str | None) -> None:
     """Raises UnicodeDecodeError, a ValueError, where the interpreter could not read a name."""
     if isinstance(name, bytes):
@@ -226,7 +238,10 @@ def _check_quantization(tensor: Any) -> None:
 def _check_size(model: Any, tensor: Any) -> None:
     data = constant(model, tensor)
     dtype = NUMPY_DTYPES.get(tensor.type)
-    if data is None or dtype is None or tensor.sparsity is not None:
+    if tensor.sparsity is not None:
+        _check_sparse(tensor, data, dtype)
+        return
+    if data is None or dtype is None:
         return
     expected = math.prod(shape_of(tensor)) * np.dtype(dtype).itemsize
     if len(data) != expected:

@@ -6,12 +6,13 @@ import keras
 
 from keras_ganaccel.classifier.teacher import SHALLOW
 from keras_ganaccel.config import RunConfig
+from keras_ganaccel.distribution.strategies import check_strategy
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.modality.image.structures import architectures
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuses architectures, teachers and optimizers that do not exist.
+    """Refuses strategies, architectures, teachers and optimizers that do not exist.
 
     Args:
         config: The resolved configuration.
@@ -20,6 +21,7 @@ def check_names(config: RunConfig) -> None:
         InvalidInputError: A name is unknown, or no member of the teacher is a Keras model, so
             that there would be no ``teacher.tflite``.
     """
+    check_strategy(config.strategy)
     models = architectures()
     _check("student.architecture", (config.student.architecture,), models)
     _check("teacher.members", config.teacher.members, (*SHALLOW, *models))

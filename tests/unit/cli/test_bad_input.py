@@ -287,6 +287,7 @@ def test_without_tensorflow_and_without_noise(here):
         ("student.optimizer=adamm", "Keras optimizer"),
         ("student.architecture=seperable", "Did you mean 'separable'?"),
         ("teacher.members=[]", "must not be empty"),
+        ("strategy=cpu:none", "Did you mean 'cpu:N'?"),
         ("gan.init_from=nowhere", "nowhere/artifacts/generator.keras"),
     ],
 )
