@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import keras
 import numpy as np
 
-from keras_ganaccel.classifier.members import answer_function, check_teacher, count_columns
-from keras_ganaccel.classifier.outputs import (
-    BINARY_LOGIT,
-    BINARY_PROBABILITY,
-    LOGITS,
-    SOFTMAX,
-    output_kind,
-    probability_logits,
-)
-from keras_ganaccel.classifier.shallow import ShallowTeacher
+from keras_ganaccel.classifier.ensemble import Ensemble, load_member, save_member
+from keras_ganaccel.classifier.held_out import Plan, evidence_of, plan_for, weights_of
+from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.classifier.shallow import KINDS, ShallowTeacher
 from keras_ganaccel.classifier.train import train_classifier
-from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest, reason_of
-from keras_ganaccel.files import atomic_save, save_keras
+from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.modality.image.structures import architectures, build_classifier
@@ -33,154 +26,8 @@ from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
-SHALLOW = ("svm", "extra_trees")
-
-
-class Ensemble:
-    """Classifiers whose probabilities are averaged.
-
-    Args:
-        members: Keras models, anything with `predict_proba`, callables, other ensembles.
-        weights: One positive number per member; equal by default.
-
-    Raises:
-        InvalidInputError: No members, one that cannot answer, or weights that do not fit.
-
-    Example:
-        >>> import keras_ganaccel as ga
-        >>> import numpy as np
-        >>> sure = lambda x: np.tile([[1.0, 0.0]], (len(x), 1))
-        >>> torn = lambda x: np.tile([[0.5, 0.5]], (len(x), 1))
-        >>> ga.Ensemble([sure, torn]).predict_proba(np.zeros((1, 8, 8, 1), "float32"))
-        array([[0.75, 0.25]], dtype=float32)
-    """
-
-    def __init__(self, members: Sequence[Any], weights: Sequence[float] | None = None) -> None:
-        if not members:
-            raise InvalidInputError("An ensemble needs members. Received: none. Give at least one.")
-        for member in members:
-            check_teacher(member)
-        raw = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
-        if raw.shape != (len(members),) or not np.all(np.isfinite(raw) & (raw > 0)):
-            raise InvalidInputError(
-                f"`weights` must be {len(members)} positive numbers. Received: {weights}. "
-                "Give one per member."
-            )
-        self.members = list(members)
-        self.weights = raw / raw.sum()
-
-    @functools.cached_property
-    def _answers(self) -> list[Callable[[np.ndarray], np.ndarray]]:
-        classes = count_columns(self)
-        return [answer_function(member, classes) for member in self.members]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the traced functions, which cannot be pickled."""
-        return {name: value for name, value in vars(self).items() if name != "_answers"}
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Averages the members' probabilities.
-
-        Args:
-            x: float32 ``(n, height, width, channels)`` in [0, 1].
-
-        Returns:
-            float32 ``(n, classes)``.
-        """
-        answers = [answer(x) for answer in self._answers]
-        return np.tensordot(self.weights, answers, axes=1).astype(np.float32)
-
-    def predict_logits(self, x: np.ndarray) -> np.ndarray:
-        """The logarithms of `predict_proba`, bounded below: what a pool stores."""
-        return probability_logits(self.predict_proba(x))
-
-    def keras_model(self, name: str = "teacher") -> keras.Model:
-        """One Keras model that averages the probabilities of the Keras members.
-
-        It shares their weights and leaves out all other members, so it can be exported.
-
-        Args:
-            name: The name of the model.
-
-        Returns:
-            A functional model: ``image`` to probabilities ``(batch, classes)``.
-
-        Raises:
-            InvalidInputError: There is no Keras member.
-        """
-        kept = [
-            (member, weight)
-            for member, weight in zip(self.members, self.weights, strict=True)
-            if isinstance(member, keras.Model)
-        ]
-        if not kept:
-            raise InvalidInputError(
-                "The ensemble has no Keras member, so it is no Keras model. Received: "
-                f"{[type(member).__name__ for member in self.members]}. Add a convnet."
-            )
-        image = keras.Input(kept[0][0].input_shape[1:], name="image")
-        total = sum(weight for _, weight in kept)
-        shares = [
-            keras.layers.Rescaling(weight / total, name=f"weight{index}")(
-                _probabilities(member, image, index)
-            )
-            for index, (member, weight) in enumerate(kept)
-        ]
-        mean = keras.layers.Add(name="probabilities")(shares) if len(shares) > 1 else shares[0]
-        return keras.Model(image, mean, name=name)
-
-    def save(self, folder: str | Path) -> None:
-        """Writes the ensemble into a folder.
-
-        Keras members become ``.keras`` files; all others are pickled by joblib. A pickle runs
-        code when it is loaded: load only folders that a run of your own wrote.
-
-        Args:
-            folder: Made if it does not exist.
-
-        Raises:
-            InvalidInputError: A member cannot be pickled, such as a lambda.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for index, member in enumerate(self.members):
-            if isinstance(member, keras.Model):
-                files.append(f"member{index}.keras")
-                save_keras(folder / files[-1], member)
-                continue
-            files.append(f"member{index}.joblib")
-            try:
-                atomic_save(folder / files[-1], functools.partial(joblib.dump, member))
-            except OSError:
-                raise
-            except Exception as error:
-                raise InvalidInputError(
-                    f"Member {index} of the ensemble cannot be saved. Received: "
-                    f"{type(member).__name__} ({error}). Use a class or function of a module."
-                ) from None
-        write_json(folder / "ensemble.json", {"files": files, "weights": self.weights.tolist()})
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Ensemble:
-        """Reads what `save` wrote. It may hold pickles: only load folders that you trust.
-
-        Raises:
-            MissingFileError: The folder holds no ensemble, or one that is damaged or needs other
-                versions of its members' packages.
-        """
-        folder = Path(folder)
-        try:
-            described = json.loads((folder / "ensemble.json").read_text(encoding="utf-8"))
-            members = [_load_member(folder / name) for name in described["files"]]
-            return cls(members, described["weights"])
-        # A damaged or foreign pickle raises nearly anything.
-        except Exception as error:
-            reason = f"{type(error).__name__}: {reason_of(error, 100)}"
-            raise MissingFileError(
-                f"No ensemble can be read there. Received: {str(folder)!r} ({reason}). "
-                "Name a folder that `Ensemble.save` wrote, with the packages that it was made with."
-            ) from None
+# Members that say less than this are not worth asking, unless they can be exported.
+_LEAST_WEIGHT = 0.02
 
 
 def build_teacher(
@@ -194,29 +41,40 @@ def build_teacher(
     batch_size: int = 64,
     augmentation: Sequence[str] = ("shift", "mixup"),
     seed: int = 0,
+    groups: np.ndarray | None = None,
+    parts: str | Path | None = None,
     verbose: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Ensemble:
-    """Trains an ensemble on labelled samples.
+    """Trains an ensemble on labelled samples, and weighs its members by what they are worth.
 
-    Time and memory grow with the samples and no faster: see `ShallowTeacher`.
+    The rows of tables are cheap to learn from: each member is fitted once per fold (five; three
+    beyond 4,000 rows), its fits vote together, and the members' shares are those that make the
+    held-out labels likeliest. Of 2,000 and more larger samples a twentieth is held out from
+    the Keras members to weigh all by; with fewer, all count the same. Time and memory grow with
+    the samples and no faster: see `ShallowTeacher`.
 
     Args:
         spec: The description of the data.
-        x: float32 ``(n, height, width, channels)`` in [0, 1].
+        x: float32 vectors ``(n, width)``, or images ``(n, height, width, channels)`` in [0, 1].
         y: Integer labels ``(n,)``; rows with -1 are left out. Two samples a class suffice.
-        members: Out of ``"svm"``, ``"extra_trees"``, and names of `build_classifier`.
+        members: Out of ``"svm"``, ``"extra_trees"``, ``"boosted_trees"``, ``"logistic"``, and
+            names of `build_classifier`.
         size: Size of the Keras members.
-        steps: Optimizer steps of each Keras member.
+        steps: Optimizer steps of each fit of a Keras member.
         batch_size: Samples per step.
         augmentation: Policies for the Keras members. The others see every image shifted by a
             pixel, if ``"shift"`` is among these.
         seed: Seed of weights, order, augmentation and trees; each member has its own.
+        groups: One group per sample ``(n,)``, such as a person; no group is on both sides of a
+            fold.
+        parts: A folder that keeps each member as soon as it is trained; called again with the
+            same arguments after an interruption, those that are there are not trained anew.
         verbose: How much `fit` shows.
         progress: Called before each member with its index, how many there are, and its name.
 
     Returns:
-        The ensemble, equally weighted.
+        The ensemble; `Ensemble.evidence` tells how its members were weighed.
 
     Raises:
         InvalidInputError: An unknown member, or fewer than two classes.
@@ -229,59 +87,181 @@ def build_teacher(
         >>> teacher.predict_proba(x[:3]).shape
         (3, 10)
     """
-    known = (*SHALLOW, *architectures())
+    _check_members(members)
+    x, y, groups = _labelled(x, y, groups)
+    plan = plan_for(x, y, derive_seed(seed, "teacher", "folds"), groups)
+    recipe = _Recipe(spec, size, steps, batch_size, tuple(augmentation), verbose)
+    digest = _digest(x, y, groups, recipe, seed) if parts is not None else ""
+    fitted: list[_Fitted] = []
+    for index, member in enumerate(members):
+        logger.info("Training member %d of the teacher: %s", index, member)
+        if progress is not None:
+            progress(index, len(members), member)
+        own_seed = derive_seed(seed, "teacher", index)
+        key = {"member": member, "seed": own_seed, "inputs": digest}
+        kept = None if parts is None else _kept(Path(parts) / f"part{index}", key)
+        if kept is None:
+            kept = _fit(recipe, member, index, x, y, plan, own_seed)
+            if parts is not None:
+                _keep(Path(parts) / f"part{index}", kept, key)
+        fitted.append(kept)
+    return _weighed(members, fitted, y, plan)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """What the members have in common."""
+
+    spec: DataSpec
+    size: str
+    steps: int
+    batch_size: int
+    augmentation: tuple[str, ...]
+    verbose: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Fitted:
+    """The fits of one member, and what they answered to rows that they had not seen."""
+
+    models: list[Any]
+    held_out: np.ndarray | None
+
+    @property
+    def answers(self) -> np.ndarray:
+        assert self.held_out is not None, "the member was fitted on all rows"
+        return self.held_out
+
+
+def _check_members(members: Sequence[str]) -> None:
+    known = (*KINDS, *architectures())
     for member in members:
         if member.lower() not in {name.lower() for name in known}:
             raise InvalidInputError(
                 f"Unknown member of the teacher. Received: {member!r}. {nearest(member, known)}"
             )
-    labelled = np.asarray(y) >= 0
+
+
+def _labelled(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     x, y = np.asarray(x, np.float32), np.asarray(y).astype(np.int64)
+    groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    labelled = y >= 0
     if not labelled.all():
         x, y = x[labelled], y[labelled]
+        groups = None if groups is None else groups[labelled]
     if len(np.unique(y)) < 2:
         raise InvalidInputError(
             f"A teacher needs samples of two classes. Received: {len(np.unique(y))}. Label more."
         )
-    trained: list[Any] = []
-    for index, member in enumerate(members):
-        own_seed = derive_seed(seed, "teacher", index)
-        logger.info("Training member %d of the teacher: %s", index, member)
-        if progress is not None:
-            progress(index, len(members), member)
-        if member in SHALLOW:
-            shallow = ShallowTeacher(member, spec.num_classes, own_seed, "shift" in augmentation)
-            trained.append(shallow.fit(x, y))
-            continue
-        model = build_classifier(spec, member, size, seed=own_seed, name=f"{member}{index}")
-        train_classifier(
-            model,
-            (x, y),
-            steps=steps,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            seed=own_seed,
-            verbose=verbose,
+    return x, y, groups
+
+
+def _fit(
+    recipe: _Recipe,
+    member: str,
+    index: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    plan: Plan | None,
+    seed: int,
+) -> _Fitted:
+    """Fits a member on each part of the plan, or on all rows where there is none."""
+    if plan is None:
+        return _Fitted([_fit_once(recipe, member, f"{member}{index}", x, y, None, seed)], None)
+    models, answers = [], []
+    for fold, (learned, held) in enumerate(plan.splits):
+        own_seed = derive_seed(seed, "fold", fold) if plan.bagged else seed
+        name = f"{member}{index}_{fold}" if plan.bagged else f"{member}{index}"
+        held_out = (x[held], y[held])
+        model = _fit_once(recipe, member, name, x[learned], y[learned], held_out, own_seed)
+        answers.append(ask(model, x[held], recipe.spec.num_classes))
+        models.append(model)
+    if not plan.bagged and member in KINDS:
+        models = [model.refit(x, y) for model in models]
+    return _Fitted(models, np.concatenate(answers))
+
+
+def _fit_once(
+    recipe: _Recipe,
+    member: str,
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+    seed: int,
+) -> Any:
+    if member in KINDS:
+        shallow = ShallowTeacher(
+            member, recipe.spec.num_classes, seed, "shift" in recipe.augmentation
         )
-        trained.append(model)
-    return Ensemble(trained)
+        return shallow.fit(x, y, held_out)
+    model = build_classifier(recipe.spec, member, recipe.size, seed=seed, name=name)
+    train_classifier(
+        model,
+        (x, y),
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
+        augmentation=recipe.augmentation,
+        seed=seed,
+        verbose=recipe.verbose,
+    )
+    return model
 
 
-def _load_member(path: Path) -> Any:
-    if path.suffix == ".keras":
-        return keras.models.load_model(path, compile=False)
-    return joblib.load(path)
+def _weighed(
+    names: Sequence[str], fitted: Sequence[_Fitted], y: np.ndarray, plan: Plan | None
+) -> Ensemble:
+    """Joins the members, by what their held-out answers say of them if there are any."""
+    if plan is None:
+        return Ensemble([model for each in fitted for model in each.models])
+    judged, chances = y[plan.judged], np.stack([each.answers for each in fitted])
+    weights = weights_of(chances, judged)
+    kept = [
+        weight >= _LEAST_WEIGHT or isinstance(each.models[0], keras.Model)
+        for each, weight in zip(fitted, weights, strict=True)
+    ]
+    weights = np.where(kept, weights, 0.0) / weights[kept].sum()
+    evidence = [evidence_of(*each, judged) for each in zip(names, weights, chances, strict=True)]
+    for each in evidence:
+        logger.info("The teacher's %s", each)
+    members = [
+        (model, weight / len(each.models))
+        for each, weight, keeps in zip(fitted, weights, kept, strict=True)
+        for model in each.models
+        if keeps
+    ]
+    return Ensemble([model for model, _ in members], [share for _, share in members], evidence)
 
 
-def _probabilities(member: keras.Model, image: keras.KerasTensor, index: int) -> keras.KerasTensor:
-    """A member's probabilities with one column per class, made of layers that export."""
-    outputs, kind = member(image), output_kind(member)
-    if kind == LOGITS:
-        return keras.layers.Softmax(name=f"softmax{index}")(outputs)
-    if kind == SOFTMAX:
-        return outputs
-    if kind == BINARY_LOGIT:
-        outputs = keras.layers.Activation("sigmoid", name=f"sigmoid{index}")(outputs)
-    assert kind in (BINARY_LOGIT, BINARY_PROBABILITY)
-    other = keras.layers.Rescaling(-1.0, 1.0, name=f"other{index}")(outputs)
-    return keras.layers.Concatenate(name=f"both{index}")([other, outputs])
+def _digest(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray | None, recipe: _Recipe, seed: int
+) -> str:
+    """What the members' fits are a function of."""
+    digest = hashlib.sha256(repr((recipe, seed, x.shape)).encode())
+    for array in (x, y, groups):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _keep(folder: Path, fitted: _Fitted, key: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [save_member(folder, f"fit{i}", model) for i, model in enumerate(fitted.models)]
+    answers = None if fitted.held_out is None else fitted.held_out.tolist()
+    write_json(folder / "part.json", {"key": key, "files": files, "held_out": answers})
+
+
+def _kept(folder: Path, key: dict[str, Any]) -> _Fitted | None:
+    """What `_keep` wrote for the same member, if it is there and whole."""
+    try:
+        described = json.loads((folder / "part.json").read_text(encoding="utf-8"))
+        if described["key"] != key:
+            return None
+        models = [load_member(folder / name) for name in described["files"]]
+    # A damaged file raises nearly anything.
+    except Exception:
+        return None
+    answers = described["held_out"]
+    return _Fitted(models, None if answers is None else np.asarray(answers, np.float32))

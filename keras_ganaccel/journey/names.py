@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_ganaccel.classifier.teacher import SHALLOW
+from keras_ganaccel.classifier.shallow import KINDS
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.distribution.strategies import check_strategy
 from keras_ganaccel.errors import InvalidInputError, nearest
@@ -24,9 +24,9 @@ def check_names(config: RunConfig) -> None:
     check_strategy(config.strategy)
     models = architectures()
     _check("student.architecture", (config.student.architecture,), models)
-    _check("teacher.members", config.teacher.members, (*SHALLOW, *models))
-    _check("gate.teacher_members", config.gate.teacher_members, (*SHALLOW, *models))
-    if set(config.teacher.members) <= set(SHALLOW):
+    _check("teacher.members", config.teacher.members, (*KINDS, *models))
+    _check("gate.teacher_members", config.gate.teacher_members, (*KINDS, *models))
+    if set(config.teacher.members) <= set(KINDS):
         raise InvalidInputError(
             "`teacher.members` must name a Keras model, which becomes teacher.tflite. Received: "
             f"{list(config.teacher.members)}. Add 'convnet'."
