@@ -21,9 +21,9 @@ import tensorflow as tf
 from keras_ganaccel.compression.compress import Compressed
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.errors import EquivalenceError, UnsupportedLayerError, VerificationError
-from keras_ganaccel.export.inspect import inspect_tflite
+from keras_ganaccel.export.inspect import FileFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
-from keras_ganaccel.export.promises import broken_promises, integer_problems
+from keras_ganaccel.export.promises import are_many, broken_promises, integer_problems
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.rounding import FILE, FLOAT, rms, same_answers, shake
 from keras_ganaccel.export.tflite import export_tflite
@@ -49,7 +49,8 @@ def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed
         samples: Some dozen samples as the model takes them, an array for each input.
 
     Returns:
-        The same with ``int8`` as the file has it.
+        The same with ``int8`` as the file has it, and without promises on kernels where many
+        weights are in none.
 
     Raises:
         EquivalenceError: Two of the forms answer otherwise, beyond quantization.
@@ -84,13 +85,30 @@ def checked(compressed: Compressed, samples: Sequence[np.ndarray]) -> Compressed
         promises = {**compressed.promises, "int8": not integer_problems(facts)}
         if not promises["int8"]:
             logger.warning("%s", _float_layers(compressed))
-    broken = broken_promises(facts.kernels, facts, promises)
+    promises = _countable(promises, facts)
+    broken = broken_promises(facts.kernels, facts, promises, facts.further_weights)
     if broken:
         raise VerificationError(
             f"What {compressed.technique!r} promises is not in its file. "
             f"Received: {'; '.join(broken[:_NAMED])}. Ask for less, or leave these layers out."
         )
     return replace(compressed, promises=promises)
+
+
+def _countable(promises: Mapping[str, Any], facts: FileFacts) -> dict[str, Any]:
+    """The promises without those on kernels, where these are not nearly all weights of a file."""
+    counted = [name for name in ("sparsity", "number_of_clusters") if name in promises]
+    if not counted or not are_many(facts.further_weights, facts.kernels):
+        return dict(promises)
+    elements = sum(kernel.elements for kernel in facts.kernels)
+    logger.warning(
+        "`%s` is reached in the kernels, but not promised: %d weights are in none, such as "
+        "positions that are added, beside %d that are.",
+        "` and `".join(counted),
+        facts.further_weights,
+        elements,
+    )
+    return {name: value for name, value in promises.items() if name not in counted}
 
 
 def _outputs(model: Any, samples: Any) -> np.ndarray:

@@ -115,3 +115,31 @@ def test_matrices_of_layers_outside_keras_are_counted_as_the_file_counts_them(da
     assert made.promises["sparsity"] >= 0.4
     if technique == "prune":
         assert np.count_nonzero(made.keras_model.get_layer("own").mixing) == before.size
+
+
+class Positions(L.Layer):
+    def build(self, shape):
+        self.positions = self.add_weight(shape=shape[1:], initializer="random_normal")
+
+    def call(self, x):
+        return x + self.positions
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+@pytest.mark.parametrize("technique", ["prune", "cluster", "pqat"])
+def test_what_weights_outside_of_kernels_leave_untold_is_not_promised(
+    technique, data, tmp_path, caplog
+):
+    x, y = data[0].reshape(-1, 3, 2), data[1]
+    inputs = keras.Input((3, 2))
+    outputs = L.Dense(3)(L.Flatten()(L.Dense(4)(Positions()(inputs))))
+    made = ga.compress(
+        keras.Model(inputs, outputs), (x, y), technique=technique, sparsity=0.3, steps=2
+    )
+    assert not {"sparsity", "number_of_clusters"} & set(made.promises)
+    assert "not promised: 6 weights are in none" in caplog.text
+    form = "int8" if made.tf_keras_model is not None else "float32"
+    path = ga.export_tflite(made, tmp_path / "m.tflite", form)
+    ga.verify(path, (x, y), promises=made.promises, latency_repeats=0)
