@@ -41,7 +41,9 @@ from .data.split import Splits as Splits
 # Classifiers, teachers, distillation.
 from .modality.image.structures import build_classifier as build_classifier
 from .classifier.distill import Distiller as Distiller
-from .classifier.teacher import Ensemble as Ensemble
+from .classifier.ensemble import Ensemble as Ensemble
+from .classifier.own_teacher import OwnTeacher as OwnTeacher
+from .classifier.own_teacher import load_teacher as load_teacher
 from .classifier.teacher import build_teacher as build_teacher
 from .classifier.train import evaluate as evaluate
 from .classifier.train import train_classifier as train_classifier

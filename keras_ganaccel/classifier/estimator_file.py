@@ -78,12 +78,15 @@ def save_estimator(path: str | os.PathLike[str], estimator: Any) -> None:
         ) from None
 
 
-def load_estimator(path: str | os.PathLike[str], *, trusted: Collection[str] = ()) -> Any:
+def load_estimator(
+    path: str | os.PathLike[str], *, trusted: Collection[str] = (), trust_all: bool = False
+) -> Any:
     """Reads an estimator that skops wrote, and refuses types that nobody trusts.
 
     Args:
         path: The file.
         trusted: Full names of types to trust beside scikit-learn's and those of skops' own list.
+        trust_all: Trust whatever the file holds: only for files that you made.
 
     Returns:
         The estimator.
@@ -101,7 +104,7 @@ def load_estimator(path: str | os.PathLike[str], *, trusted: Collection[str] = (
         )
     try:
         found = skops.io.get_untrusted_types(file=path)
-        unknown = sorted(set(found) - TRUSTED - set(trusted))
+        unknown = [] if trust_all else sorted(set(found) - TRUSTED - set(trusted))
         if not unknown:
             return skops.io.load(path, trusted=found)
     # A damaged or foreign file raises nearly anything.

@@ -85,14 +85,14 @@ def answer_function(
         forward = logits_function(teacher)
         return lambda x: tf.nn.softmax(batched(forward, x)).numpy()
     if not isinstance(teacher, Classifier):
-        return lambda x: _probabilities(teacher(x), num_classes)
+        return lambda x: checked_probabilities(teacher(x), num_classes)
     columns = _columns(getattr(teacher, "classes_", None), num_classes)
     flat = _takes_rows(teacher)
 
     def answer(x: np.ndarray) -> np.ndarray:
         answers = teacher.predict_proba(x.reshape(len(x), -1) if flat else x)
         answers = _spread(np.asarray(answers, np.float32), columns, num_classes)
-        return _probabilities(answers, num_classes)
+        return checked_probabilities(answers, num_classes)
 
     return answer
 
@@ -213,7 +213,7 @@ def _spread(answers: np.ndarray, columns: np.ndarray | None, num_classes: int | 
     return whole
 
 
-def _probabilities(answers: Any, num_classes: int | None) -> np.ndarray:
+def checked_probabilities(answers: Any, num_classes: int | None) -> np.ndarray:
     """Refuses answers that are no probabilities of the classes."""
     answers = np.asarray(answers, np.float32)
     if answers.ndim != 2 or (num_classes is not None and answers.shape[1] != num_classes):

@@ -21,7 +21,6 @@ from keras_ganaccel.errors import (
 )
 from keras_ganaccel.export.agreement import HABITS
 from keras_ganaccel.export.inspect import TensorFacts
-from keras_ganaccel.export.keras_file import check_model_file
 from keras_ganaccel.export.kernels import KernelFacts, most_distinct
 from keras_ganaccel.export.metadata import MOST_METADATA_BYTES, ArtifactMetadata
 from keras_ganaccel.export.naming import SIGNATURE
@@ -29,6 +28,7 @@ from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.saved_graph import check_folder, check_graph
 from keras_ganaccel.export.saved_model import METADATA_FILE
 from keras_ganaccel.files import read_bytes
+from keras_ganaccel.keras_file import check_model_file
 
 _BATCH = 256
 

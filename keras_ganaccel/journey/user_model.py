@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from keras_ganaccel.errors import InvalidInputError, reason_of
-from keras_ganaccel.export.keras_file import check_model_file
+from keras_ganaccel.keras_file import check_model_file
 
 if TYPE_CHECKING:
     import keras

@@ -14,7 +14,7 @@ from keras_ganaccel.errors import (
     VerificationError,
 )
 from keras_ganaccel.export.artifact import open_artifact
-from keras_ganaccel.export.keras_file import check_model_file
+from keras_ganaccel.keras_file import check_model_file
 
 pytestmark = pytest.mark.train
 
