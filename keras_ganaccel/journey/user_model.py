@@ -42,8 +42,8 @@ def check_student(model: keras.Model, config: RunConfig) -> None:
         config: The resolved configuration of the run.
 
     Raises:
-        InvalidInputError: It cannot be saved and loaded again, takes whole numbers, has nothing to
-            train, or weights that are no numbers.
+        InvalidInputError: It cannot be saved and loaded again, takes whole numbers or any size,
+            has nothing to train, or weights that are no numbers.
         UnsupportedLayerError: The run's compression cannot fine-tune it.
     """
     import keras
@@ -57,6 +57,12 @@ def check_student(model: keras.Model, config: RunConfig) -> None:
         raise InvalidInputError(
             "The model must take floats, which generated and augmented samples are. Received: "
             f"an input of {dtype}. Build it from keras.Input(..., dtype='float32')."
+        )
+    shape = tuple(model.inputs[0].shape[1:])
+    if None in shape:
+        raise InvalidInputError(
+            f"The model must be built for one size, which its int8 file has. Received: an input of "
+            f"{shape}. Build it from keras.Input with the height and width of the samples."
         )
     if not model.trainable_variables:
         raise InvalidInputError(

@@ -36,6 +36,11 @@ def broken():
     return model
 
 
+def of_any_size():
+    image = keras.Input((None, None, 1))
+    return keras.Sequential([image, L.Conv2D(4, 3), L.GlobalAveragePooling2D(), L.Dense(10)])
+
+
 class Own(L.Layer):
     def call(self, x):
         return 1.5 * x
@@ -45,13 +50,14 @@ class Own(L.Layer):
     ("make", "message"),
     [
         (frozen, "something to train. Received: .* all frozen"),
+        (of_any_size, r"one size.*\(None, None, 1\)"),
         (broken, "finite numbers. Received: NaN or infinity in '.*kernel'"),
         (lambda: classifier(L.Lambda(lambda x: 2 * x)), r"'lambda\w*' \(Lambda\), which holds"),
         (lambda: classifier(activation=lambda x: x), r"'last' \(Dense\), which holds a lambda"),
         (lambda: classifier(Own()), r"'own\w*' \(Own\), Could not locate class"),
         (lambda: classifier(L.Rescaling(1.0), dtype="uint8"), "floats.*an input of uint8"),
     ],
-    ids=["frozen", "broken", "lambda layer", "lambda", "own layer", "whole numbers"],
+    ids=["frozen", "any size", "broken", "lambda layer", "lambda", "own layer", "whole numbers"],
 )
 def test_it_is_told_in_one_line(make, message, tmp_path):
     x = np.random.default_rng(0).integers(0, 17, (200, 8, 8))
