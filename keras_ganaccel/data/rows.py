@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 _CHUNK = 1024
+# Of a further row that is equal without being a copy; and of different rows among all.
+_CHANCE = 0.1
+_FEW = 0.25
 
 
 def is_frame(value: Any) -> bool:
@@ -73,6 +76,47 @@ def row_keys(x: Any) -> np.ndarray:
             digest = hashlib.blake2b(sample.data, digest_size=8).digest()
             keys[row] = int.from_bytes(digest, "little")
     return keys
+
+
+def copy_keys(x: Any) -> np.ndarray:
+    """Hashes samples so that copies of each other have equal keys.
+
+    Of an array all equal samples are copies. Rows of a frame may also be equal by chance: two
+    patients of one age and sex are two patients. A row is taken for no copy where a tenth of a
+    further one like it, or more, would be expected if its values were independent of each other,
+    as often as different rows hold them; and none is in a frame of few different rows.
+
+    Args:
+        x: Raw samples: an array ``(n, ...)`` of any real dtype, or a pandas frame.
+
+    Returns:
+        uint64 keys, shape ``(n,)``.
+
+    Example:
+        >>> import pandas as pd
+        >>> len(set(copy_keys(pd.DataFrame({"sex": ["f", "m"] * 50}))))
+        100
+        >>> sizes = pd.DataFrame({"length": np.arange(99) / 7, "width": np.arange(99) / 3})
+        >>> len(set(copy_keys(sizes.iloc[[*range(99), 0]])))
+        99
+    """
+    keys = row_keys(x)
+    if is_frame(x) and len(x):
+        keys = np.where(_equal_by_chance(x, keys), np.arange(len(x), dtype=np.uint64), keys)
+    return keys
+
+
+def _equal_by_chance(frame: Any, keys: np.ndarray) -> np.ndarray:
+    """Tells of each row whether others may well be equal that are no copies of it."""
+    different, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if len(different) <= _FEW * len(keys):
+        return np.ones(len(keys), bool)
+    expected = np.full(len(different), float(len(different)))
+    for name in frame.columns:
+        values = row_keys(frame[[name]].iloc[first])
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        expected *= (counts[place] - 1) / len(different)
+    return (expected >= _CHANCE)[inverse]
 
 
 def update_digest(digest: Any, x: Any) -> None:

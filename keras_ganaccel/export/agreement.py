@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.inspect import TensorFacts
 from keras_ganaccel.export.metadata import ArtifactMetadata
@@ -115,7 +116,7 @@ def check_width(name: str, metadata: ArtifactMetadata, width: int | None) -> Non
         )
 
 
-def check_names(name: str, metadata: ArtifactMetadata, spec: DataSpec | None) -> None:
+def check_names(name: str, metadata: ArtifactMetadata, spec: Spec | None) -> None:
     """Compares a file's class names with those of the data.
 
     Args:
@@ -143,6 +144,23 @@ def check_names(name: str, metadata: ArtifactMetadata, spec: DataSpec | None) ->
         f"{theirs} in the file and {ours} in the data. Measure on its own data, or export it with "
         "these names."
     )
+
+
+def encoding_of(metadata: ArtifactMetadata, spec: Spec) -> Spec:
+    """Tells how raw data are encoded for a file: as the file says, else as the data do.
+
+    Args:
+        metadata: What holds of the file.
+        spec: The description of the data.
+
+    Returns:
+        The specification to encode with.
+    """
+    if metadata.spec is not None:
+        return metadata.spec
+    if isinstance(spec, DataSpec) and says_of_data(metadata):
+        return replace(spec, value_range=metadata.value_range)
+    return spec
 
 
 def check_value_range(name: str, metadata: ArtifactMetadata, spec: DataSpec) -> tuple[str, ...]:
@@ -173,7 +191,7 @@ def check_value_range(name: str, metadata: ArtifactMetadata, spec: DataSpec) -> 
 
 
 def check_classes(
-    name: str, num_inputs: int, classes: int, named: bool, labels: np.ndarray, spec: DataSpec | None
+    name: str, num_inputs: int, classes: int, named: bool, labels: np.ndarray, spec: Spec | None
 ) -> tuple[str, ...]:
     """Checks that a file's outputs are classes of these data at all.
 

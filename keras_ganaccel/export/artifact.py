@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_ganaccel.data.inputs import ModelInputs
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.export.agreement import (
     HABITS,
@@ -24,11 +25,10 @@ from keras_ganaccel.export.agreement import (
 from keras_ganaccel.export.inspect import FileFacts, TensorFacts, inspect_tflite
 from keras_ganaccel.export.interpreter import TFLiteRunner
 from keras_ganaccel.export.kernels import KernelFacts
-from keras_ganaccel.export.metadata import ArtifactMetadata
+from keras_ganaccel.export.metadata import ArtifactMetadata, described_by
 from keras_ganaccel.export.promises import are_many
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.scores import kind_of_values, probabilities
-from keras_ganaccel.modality.image.spec import DataSpec
 
 
 class Runner(Protocol):
@@ -208,12 +208,9 @@ class Artifact:
         assumed = None if "input_range" in overrides else self.assumed
         return replace(self, metadata=metadata, notes=(*self.notes, *notes), assumed=assumed)
 
-    def described(self, spec: DataSpec) -> Artifact:
+    def described(self, spec: Spec) -> Artifact:
         """Lets a description of the data tell what an artefact leaves open."""
-        metadata = replace(
-            self.metadata, class_names=spec.class_names, value_range=spec.value_range
-        )
-        return replace(self, metadata=metadata)
+        return replace(self, metadata=replace(self.metadata, **described_by(spec)))
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
-from dataclasses import asdict, dataclass
+import zlib
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from keras_ganaccel.data.class_names import check_class_names
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.json_files import read_json
+from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.registry import spec_from_dict
 from keras_ganaccel.version import __version__
 
 ENTRY = "keras_ganaccel"
@@ -31,6 +36,8 @@ class ArtifactMetadata:
         raw_input: Whether the preprocessing is part of the file, which then takes raw values.
         quantization: The format, such as ``"float32"`` or ``"int8"``; empty if unknown.
         version: The version of this package that wrote the file.
+        spec: What leads from raw samples to what the model takes, where that is more than a range:
+            the columns of a table. None for images.
 
     Example:
         >>> import keras_ganaccel as ga
@@ -46,6 +53,7 @@ class ArtifactMetadata:
     raw_input: bool = False
     quantization: str = ""
     version: str = __version__
+    spec: Spec | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str) or self.output not in OUTPUT_KINDS:
@@ -95,7 +103,11 @@ class ArtifactMetadata:
 
     def to_json(self) -> bytes:
         """Returns compact JSON with sorted keys: equal metadata give equal bytes."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        spec = values.pop("spec")
+        if spec is not None:
+            values["spec"] = _packed(spec)
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return text.encode()
 
     @classmethod
@@ -115,12 +127,55 @@ class ArtifactMetadata:
                     raise ValueError(f"{key} is {type(known[key]).__name__} instead of a list")
                 if key in known:
                     known[key] = tuple(known[key])
+            if known.get("spec") is not None:
+                known["spec"] = _unpacked(known["spec"])
             return cls(**known)
         except ValueError as error:
             raise InvalidInputError(
                 "The metadata inside the artefact cannot be read. Received: "
                 f"{str(error).rstrip('.')}. Export the model again."
             ) from error
+
+
+def described_by(spec: Spec | None) -> dict[str, Any]:
+    """The fields of `ArtifactMetadata` that a description of the data fills.
+
+    Args:
+        spec: The description, or None.
+
+    Returns:
+        Class names, and the value range of images or the specification of other data.
+    """
+    if spec is None:
+        return {}
+    if isinstance(spec, DataSpec):
+        return {"class_names": spec.class_names, "value_range": spec.value_range}
+    return {"class_names": spec.class_names, "spec": spec}
+
+
+def _packed(spec: Spec) -> str:
+    """A specification as short text: it travels inside of files of a few kilobytes."""
+    text = json.dumps(spec.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return base64.b85encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _unpacked(packed: Any) -> Spec:
+    """The specification of `_packed`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(packed, str):
+        raise ValueError(f"spec is {type(packed).__name__} instead of text")
+    try:
+        inflate = zlib.decompressobj()
+        text = inflate.decompress(base64.b85decode(packed), MOST_METADATA_BYTES)
+    except zlib.error:
+        raise ValueError("spec is damaged") from None
+    values = read_json(text, most_bytes=MOST_METADATA_BYTES)
+    if inflate.unconsumed_tail or not isinstance(values, dict):
+        raise ValueError("spec is no description of data")
+    return spec_from_dict(values)
 
 
 def _is_range(ends: Any) -> bool:

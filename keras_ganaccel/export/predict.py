@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.artifact import Artifact, open_artifact
 from keras_ganaccel.modality.image.spec import DataSpec
@@ -51,7 +52,7 @@ def predict(artifact: str | os.PathLike[str], x: Any, *, threads: int = 1) -> np
 
 def predict_files(
     artifact: str | os.PathLike[str],
-    samples: str | os.PathLike[str],
+    samples: Any,
     *,
     class_names: tuple[str, ...] | None = None,
     value_range: tuple[float, float] | None = None,
@@ -61,7 +62,9 @@ def predict_files(
 
     Args:
         artifact: The artefact, see `predict`.
-        samples: An ``.npy`` or ``.npz`` file, an image, or a folder of images.
+        samples: An ``.npy`` or ``.npz`` file, an image, or a folder of images; for an artefact of a
+            table a .csv, .tsv or .parquet file of its columns, or a pandas frame. The front end
+            that the artefact holds encodes them.
         class_names: The names of the classes, if not those that the artefact holds.
         value_range: The raw values that mean black and white, likewise.
         input_range: What the model takes for black and white, likewise.
@@ -79,7 +82,8 @@ def predict_files(
     for note in opened.remarks:
         logger.warning("%s", note)
     spec = _spec_of(opened)
-    raw = load_samples(Path(samples), spec)
+    path = isinstance(samples, (str, os.PathLike))
+    raw = load_samples(Path(samples) if path else samples, spec)
     low, high = opened.metadata.input_range
     chances = opened.probabilities(spec.encode(raw) * np.float32(high - low) + np.float32(low))
     names = opened.metadata.class_names or _numbers(chances.shape[1])
@@ -99,12 +103,25 @@ def image_size_of(opened: Artifact) -> tuple[int, int]:
     Raises:
         InvalidInputError: If it takes no images of a fixed size.
     """
-    spec = _spec_of(opened)
+    spec = _image_spec_of(opened)
     return spec.height, spec.width
 
 
-def _spec_of(opened: Artifact) -> DataSpec:
+def _spec_of(opened: Artifact) -> Spec:
     """Describes the samples that an artefact takes."""
+    spec = opened.metadata.spec
+    if spec is None:
+        return _image_spec_of(opened)
+    if opened.inputs[0].shape[1:] != spec.sample_shape:
+        raise InvalidInputError(
+            f"{opened.path.name} must take what its own front end makes. Received: an input "
+            f"{opened.inputs[0].shape} for samples of {spec.sample_shape}. Export it again."
+        )
+    return spec
+
+
+def _image_spec_of(opened: Artifact) -> DataSpec:
+    """Describes the images that an artefact takes."""
     shape = opened.inputs[0].shape
     if len(shape) != 4 or -1 in shape[1:]:
         raise InvalidInputError(

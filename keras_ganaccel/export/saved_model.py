@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
+from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata, described_by
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.renumber import renumber_functions
 from keras_ganaccel.export.serving import keras_serving, kind_of
-from keras_ganaccel.modality.image.spec import DataSpec
 
 METADATA_FILE = f"assets.extra/{ENTRY}.json"
 
@@ -25,7 +25,7 @@ def export_saved_model(
     model: Any,
     folder: str | os.PathLike[str],
     *,
-    spec: DataSpec | None = None,
+    spec: Spec | None = None,
     class_names: tuple[str, ...] | None = None,
     output: str | None = None,
     input_range: tuple[float, float] = (0.0, 1.0),
@@ -70,10 +70,12 @@ def export_saved_model(
             "Choose another one, or remove it."
         )
     plain = model if isinstance(model, keras.Model) else model.keras_model
+    described = described_by(spec)
+    if class_names:
+        described["class_names"] = tuple(class_names)
     metadata = ArtifactMetadata(
-        class_names=tuple(class_names or (spec.class_names if spec else ())),
+        **described,
         output=output or kind_of(plain),
-        value_range=spec.value_range if spec else (0.0, 1.0),
         input_range=input_range,
         quantization="float32",
     )

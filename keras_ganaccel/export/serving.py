@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.outputs import output_kind
 from keras_ganaccel.data.inputs import ModelInputs
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.metadata import ArtifactMetadata
 from keras_ganaccel.export.naming import input_names, output_names
-from keras_ganaccel.modality.image.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def kind_of(model: Any) -> str:
 
 
 def keras_serving(
-    model: keras.Model, kind: str, batch_size: int | None, spec: DataSpec | None = None
+    model: keras.Model, kind: str, batch_size: int | None, spec: Spec | None = None
 ) -> Serving:
     """Describes a built Keras 3 model in inference mode; it is neither changed nor copied.
 
@@ -128,11 +128,11 @@ def check_raw_input(serving: Serving, metadata: ArtifactMetadata) -> None:
         )
 
 
-def _filled(shape: tuple[int | None, ...], spec: DataSpec | None) -> tuple[int | None, ...]:
+def _filled(shape: tuple[int | None, ...], spec: Spec | None) -> tuple[int | None, ...]:
     """Fills the image size that a model leaves open."""
     if spec is None or len(shape) != 3:
         return shape
-    pairs = zip(shape, spec.image_shape, strict=True)
+    pairs = zip(shape, spec.sample_shape, strict=True)
     return tuple(size or known for size, known in pairs)
 
 

@@ -19,6 +19,7 @@ from keras_ganaccel.compression.compress import TECHNIQUES, Compressed
 from keras_ganaccel.compression.compress import compress as compress_with
 from keras_ganaccel.compression.finetune import first_samples
 from keras_ganaccel.data.inputs import ModelInputs
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import GanAccelError, InvalidInputError, RunFailedError, nearest
 from keras_ganaccel.export.faithful import SAMPLES, checked
 from keras_ganaccel.export.inspect import inspect_tflite
@@ -26,7 +27,6 @@ from keras_ganaccel.export.promises import integer_problems
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import Verification, verify
 from keras_ganaccel.metrics.proportions import paired_difference
-from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 from keras_ganaccel.words import FEW_ROWS, percent
 from keras_ganaccel.words import points as points_of
@@ -124,7 +124,7 @@ def compress(
     max_accuracy_drop: float = 0.005,
     target: str = "size",
     folder: str | os.PathLike[str] | None = None,
-    spec: DataSpec | None = None,
+    spec: Spec | None = None,
     input_range: tuple[float, float] = (0.0, 1.0),
     **options: Any,
 ) -> Compressed | ParetoFront:
@@ -226,7 +226,7 @@ def weigh_techniques(
     max_accuracy_drop: float = 0.005,
     target: str = "size",
     folder: str | os.PathLike[str] | None = None,
-    spec: DataSpec | None = None,
+    spec: Spec | None = None,
     input_range: tuple[float, float] = (0.0, 1.0),
     **options: Any,
 ) -> ParetoFront:
@@ -291,7 +291,7 @@ class _Files:
     validation: tuple[Any, np.ndarray]
     place: Path
     folder: str | os.PathLike[str] | None
-    spec: DataSpec | None
+    spec: Spec | None
     input_range: tuple[float, float]
 
     def __post_init__(self) -> None:

@@ -13,11 +13,12 @@ import tensorflow as tf
 
 from keras_ganaccel.compression.plain import in_float32
 from keras_ganaccel.data.inputs import ModelInputs
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, UnsupportedLayerError, nearest
 from keras_ganaccel.export import flatbuffer, naming
 from keras_ganaccel.export.calibration import as_generator, calibration_rows, pin_range
 from keras_ganaccel.export.graph import canonical_function, has_loops, has_one_hot
-from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata
+from keras_ganaccel.export.metadata import ENTRY, ArtifactMetadata, described_by
 from keras_ganaccel.export.post_training import check_close_to_model
 from keras_ganaccel.export.quiet import native_stderr_to_log
 from keras_ganaccel.export.serving import (
@@ -30,7 +31,6 @@ from keras_ganaccel.export.serving import (
 )
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.initial_weights import check_finite_weights
-from keras_ganaccel.modality.image.spec import DataSpec
 
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 
@@ -44,7 +44,7 @@ def export_tflite(
     quantization: str = "float32",
     *,
     representative_dataset: Any = None,
-    spec: DataSpec | None = None,
+    spec: Spec | None = None,
     class_names: tuple[str, ...] | None = None,
     output: str | None = None,
     input_range: tuple[float, float] = (0.0, 1.0),
@@ -71,7 +71,8 @@ def export_tflite(
         representative_dataset: For ``"int8"`` and ``"int16x8"``: samples as the model takes them
             (float32 in `input_range`), ``(n, ...)``; for several inputs a list, tuple or dict of
             such arrays; or an iterable of samples. From the training split, never from test data.
-        spec: The description of the data; gives class names and value range to the metadata.
+        spec: The description of the data; gives class names, and value range or the columns of a
+            table, to the metadata.
         class_names: Names of the classes, if there is no `spec`.
         output: What the output means: ``"logits"``, ``"softmax"``, ``"binary_logit"``,
             ``"binary_probability"`` or ``"samples"``. Recognised from the last layer by default.
@@ -107,10 +108,12 @@ def export_tflite(
     """
     path = Path(path)
     _check_choices(quantization, io_dtype, raw_input, representative_dataset, model)
+    described = described_by(spec)
+    if class_names:
+        described["class_names"] = tuple(class_names)
     metadata = ArtifactMetadata(
-        class_names=tuple(class_names or (spec.class_names if spec else ())),
+        **described,
         output=output or kind_of(model),
-        value_range=spec.value_range if spec else (0.0, 1.0),
         input_range=input_range,
         raw_input=raw_input,
         quantization=quantization,
@@ -175,7 +178,7 @@ def _serving_of(
     metadata: ArtifactMetadata,
     quantization: str,
     batch_size: int | None,
-    spec: DataSpec | None,
+    spec: Spec | None,
 ) -> Serving:
     if _is_quantization_aware(model) and quantization == "int8":
         function = model.concrete_function(batch_size)
@@ -193,13 +196,13 @@ def _serving_of(
 
 
 def _calibration(samples: Any, model: Any, serving: Serving, metadata: ArtifactMetadata) -> Any:
-    """Returns calibration rows; those of a classifier span the whole input range."""
+    """Returns calibration rows; those of a classifier of images span the whole input range."""
     if isinstance(samples, Mapping):
         plain = model if isinstance(model, keras.Model) else model.keras_model
         samples = ModelInputs.of(plain).arrays(samples)
     rows = calibration_rows(samples, serving.inputs)
     is_image = len(serving.inputs) == 1 and serving.inputs[0].dtype.is_floating
-    if metadata.output != "samples" and is_image:
+    if metadata.output != "samples" and is_image and metadata.spec is None:
         pin_range(rows, *metadata.input_range)
     return rows
 

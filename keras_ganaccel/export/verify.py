@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from keras_ganaccel.data.labelled import LabelledData
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, VerificationError
 from keras_ganaccel.export.agreement import (
     check_classes,
     check_names,
     check_value_range,
+    encoding_of,
     in_words,
     says_of_data,
 )
@@ -189,7 +191,7 @@ def verify(
     *,
     reference: Any = None,
     reference_x: Any = None,
-    spec: DataSpec | None = None,
+    spec: Spec | None = None,
     input_range: tuple[float, float] | None = None,
     value_range: tuple[float, float] | None = None,
     output: str | None = None,
@@ -272,7 +274,11 @@ def verify(
         allow_unsafe=allow_unsafe,
     )  # fmt: skip
     spec = data.spec if isinstance(data, LabelledData) else spec
-    if isinstance(data, LabelledData) and opened.assumed is not None:
+    if (
+        isinstance(data, LabelledData)
+        and isinstance(data.spec, DataSpec)
+        and opened.assumed is not None
+    ):
         opened = tried(opened, data)
     x, y, agreed = _samples(opened, data, spec, value_range)
     # Of samples that are scaled already nobody can tell from which raw values they were.
@@ -349,18 +355,17 @@ def _overrides(
 def _samples(
     opened: Artifact,
     data: LabelledData | tuple[Any, np.ndarray],
-    spec: DataSpec | None,
+    spec: Spec | None,
     value_range: tuple[float, float] | None,
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray, tuple[str, ...]]:
     """Returns samples as the model takes them, labels, and in what they differ from the file."""
     name, metadata = opened.path.name, opened.metadata
     check_names(name, metadata, spec)
     notes: tuple[str, ...] = ()
-    if spec is not None and value_range is None:
+    if isinstance(spec, DataSpec) and value_range is None:
         notes = check_value_range(name, metadata, spec)
     if isinstance(data, LabelledData):
-        if says_of_data(metadata):
-            data = replace(data, spec=replace(data.spec, value_range=metadata.value_range))
+        data = replace(data, spec=encoding_of(metadata, data.spec))
         unit, labels = data.arrays("test")
         low, high = (np.float32(end) for end in metadata.input_range)
         return (low + (high - low) * unit,), labels, notes

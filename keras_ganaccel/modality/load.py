@@ -16,7 +16,7 @@ from keras_ganaccel.data.class_names import check_class_names, in_one_line
 from keras_ganaccel.data.groups import read_groups
 from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.labels import UNLABELLED, encode_labels
-from keras_ganaccel.data.rows import is_frame, join_rows, row_keys, take_rows
+from keras_ganaccel.data.rows import copy_keys, join_rows, row_keys, take_rows
 from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.data.split import Splits, make_splits
 from keras_ganaccel.errors import InvalidInputError
@@ -109,8 +109,7 @@ def load_data(
     y = encoded.codes
     names, misfit = _own_names(encoded.names, raw.class_names)
     check_class_names(names)
-    keys = row_keys(raw.x)
-    repeated = _repeats_by_chance(raw.x, keys)
+    keys = copy_keys(raw.x)
     supplied = {part: rows[y[rows] >= 0] for part, rows in raw.supplied.items()}
     raw = replace(raw, supplied={part: rows for part, rows in supplied.items() if len(rows)})
     splits = make_splits(
@@ -121,13 +120,13 @@ def load_data(
         test=raw.supplied.get("test"),
         validation=raw.supplied.get("validation"),
         groups=raw.groups if groups is None else read_groups(groups),
-        keys=None if repeated else keys,
+        keys=keys,
         class_names=names,
     )
     spec, fitted = kind.fit(raw, names, splits, options)
     parts = [take_rows(raw.x, y == UNLABELLED)]
     skipped = raw.skipped
-    notes = raw.notes + encoded.notes + misfit + fitted + repeated
+    notes = raw.notes + encoded.notes + misfit + fitted
     if unlabelled is not None:
         further = kind.read_samples(unlabelled, spec, skip_corrupt=skip_corrupt, name="unlabelled")
         parts.append(further.x)
@@ -226,17 +225,6 @@ def _shortage(
         return ()
     have = "class has" if short == 1 else "classes have"
     return (f"{short} {have} fewer than {labels_per_class} labelled samples to train on.",)
-
-
-def _repeats_by_chance(x: Any, keys: np.ndarray) -> tuple[str, ...]:
-    """Says so where rows have so few different values that equal ones are no copies."""
-    different = len(np.unique(keys))
-    if not is_frame(x) or different > len(keys) / 2:
-        return ()
-    return (
-        f"Most rows repeat another ({different} of {len(keys)} are different): those that equal a "
-        "validation or test row stay in training.",
-    )
 
 
 def _without_held_out(

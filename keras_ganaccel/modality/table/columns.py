@@ -347,6 +347,11 @@ _TURNS: Mapping[str, _Turn] = {
 TURNS = tuple(_TURNS)
 """The turns that a date may take part in, in the order of `values.parts_of`."""
 
+_WORDS = ("missing", "words", "values", "turns")
+_TYPES: Mapping[str, Any] = {
+    "name": str, "curve": Curve, "whole": bool, "offset": (int, float), "flag": bool,
+    "decimal": str, "fill": (int, float), "other": bool, "empty": bool, "date_format": str,
+}  # fmt: skip
 _WAVES = ("sine", "cosine")
 _KINDS: Mapping[str, type[Column]] = {
     kind.kind: kind for kind in (NumberColumn, BooleanColumn, CategoryColumn, DateColumn)
@@ -363,12 +368,33 @@ def column_from_dict(given: Mapping[str, Any]) -> Column:
         found = {name: _tuples(value) for name, value in given.items() if name != "kind"}
         if "curve" in found:
             found["curve"] = Curve(**{name: _tuples(v) for name, v in found["curve"].items()})
-        return _KINDS[given["kind"]](**found)
-    except (KeyError, TypeError, AttributeError) as error:
+        column = _KINDS[given["kind"]](**found)
+        _check_types(column)
+        return column
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
             f"The description of a table's column cannot be read. Received: {str(given)[:80]!r} "
             f"({type(error).__name__}). Export the model again."
         ) from None
+
+
+def _check_types(column: Column) -> None:
+    """Refuses what no fitted column holds, of files that others may have written."""
+    for item in fields(column):
+        value = getattr(column, item.name)
+        if item.name in _WORDS:
+            fits = value is None or (
+                isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+            )
+        else:
+            fits = isinstance(value, _TYPES[item.name]) and value == value
+        if not fits:
+            raise TypeError(f"{item.name} is {type(value).__name__}")
+    if isinstance(column, BooleanColumn) and len(column.words) != 2:
+        raise ValueError("a boolean has two words")
+    # Names of turns that are not known, and days that no calendar has, show here.
+    if len(column.shares.names) != sum(column.shares.sizes):
+        raise ValueError("names and places differ")
 
 
 def to_float32(numbers: np.ndarray) -> np.ndarray:

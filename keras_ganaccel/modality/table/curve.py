@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from keras_ganaccel.errors import InvalidInputError
+
 LIMIT = 3.0
 """Encoded numbers lie in [-LIMIT, LIMIT], so that one scale of an int8 input serves all columns."""
 
@@ -40,6 +42,17 @@ class Curve:
     knots: tuple[float, ...]
     scores: tuple[float, ...]
     fill: float
+
+    def __post_init__(self) -> None:
+        numbers = np.array([*self.knots, *self.scores, self.fill], np.float64)
+        knots, scores = np.array(self.knots, np.float32), np.array(self.scores, np.float64)
+        fits = len(knots) == len(scores) > 0 and bool((np.abs(scores) <= LIMIT).all())
+        rising = bool((np.diff(knots) > 0).all() and (np.diff(scores) > 0).all())
+        if not (np.isfinite(numbers).all() and fits and rising and abs(self.fill) <= LIMIT):
+            raise InvalidInputError(
+                f"A curve must rise through as many scores as knots, within {LIMIT:g}. Received: "
+                f"{str(self)[:80]}. Fit it again."
+            )
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Encodes raw values.

@@ -249,8 +249,13 @@ class TableSpec:
         """
         try:
             columns = tuple(column_from_dict(column) for column in values["columns"])
-            return cls(columns, tuple(values["class_names"]), str(values["target"]))
-        except (KeyError, TypeError) as error:
+            class_names, target = values["class_names"], values["target"]
+            if not columns or not all(isinstance(name, str) for name in (*class_names, target)):
+                raise ValueError("names that are no text, or no columns")
+            return cls(columns, tuple(class_names), target)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InvalidInputError):
+                raise
             raise InvalidInputError(
                 f"The description of a table cannot be read. Received: {type(error).__name__} at "
                 f"{error}. Export the model again."

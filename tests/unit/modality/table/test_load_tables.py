@@ -72,15 +72,21 @@ def test_what_is_a_table_and_what_are_pixels(tmp_path):
     assert ga.load_data(named, target="label").spec.modality == "table"
 
 
-def test_rows_of_few_different_values_are_no_copies_of_each_other():
-    frame = pd.DataFrame({"a": list("xyxz") * 20, "label": ["p", "q"] * 40})
-    data = ga.load_data(frame, target="label")
-    assert len(data.splits.removed) == 0
-    assert len(data.splits.train) > 40
-    assert any("Most rows repeat another (3 of 80" in note for note in data.audit.warnings)
-    frame["b"] = np.arange(80) / 7
-    frame.loc[40:49] = frame.loc[:9].to_numpy()
-    assert len(ga.load_data(frame, target="label").splits.removed) > 0
+def test_rows_that_are_equal_by_chance_stay_and_copies_do_not():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"sex": rng.choice(["f", "m"], 200), "size": rng.normal(size=200), "label": [0, 1] * 100}
+    )
+    few = ga.load_data(frame.drop(columns="size"), target="label")
+    assert len(few.splits.removed) == 0
+    frame.loc[rng.random(200) < 0.2, "size"] = None
+    gaps = ga.load_data(frame, target="label")
+    assert len(gaps.splits.removed) == 0
+    assert gaps.x["size"].iloc[gaps.splits.train].isna().any()
+    copies = pd.concat([frame, frame.iloc[:100]])
+    held_out = ga.load_data(copies, target="label")
+    assert 20 < len(held_out.splits.removed) < 100
+    assert held_out.x["size"].iloc[held_out.splits.removed].notna().all()
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine", "iris"])
