@@ -23,12 +23,14 @@ _KERNELS = {
     _L.DepthwiseConv2D: "depthwise_kernel",
 }
 _RESCALED = (
-    _L.Activation, _L.Add, _L.Average, _L.AveragePooling1D, _L.AveragePooling2D, _L.Concatenate,
-    _L.ELU, _L.GlobalAveragePooling1D, _L.GlobalAveragePooling2D, _L.Identity, _L.LeakyReLU,
+    _L.Activation, _L.Add, _L.Average, _L.Concatenate, _L.ELU,
+    _L.GlobalAveragePooling1D, _L.GlobalAveragePooling2D, _L.Identity, _L.LeakyReLU,
     _L.Maximum, _L.Minimum, _L.Multiply, _L.PReLU, _L.ReLU, _L.Rescaling, _L.Resizing, _L.Subtract,
     _L.UpSampling2D,
 )  # fmt: skip
 _PASSED = (
+    # An average that TFLite pools has the scale of what it pools.
+    _L.AveragePooling1D, _L.AveragePooling2D,
     _L.AlphaDropout, _L.Cropping1D, _L.Cropping2D, _L.Dropout, _L.Flatten, _L.GaussianDropout,
     _L.GaussianNoise, _L.GlobalMaxPooling1D, _L.GlobalMaxPooling2D, _L.InputLayer, _L.MaxPooling1D,
     _L.MaxPooling2D, _L.Permute, _L.RepeatVector, _L.Reshape, _L.SpatialDropout1D,

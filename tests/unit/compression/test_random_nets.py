@@ -67,13 +67,17 @@ def check(seed, random_net, frozen_weights, tmp_path):
         assert most <= made.promises["number_of_clusters"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+# The last one has an average pool between concatenations, whose scale must be that of its input.
+FEW = (0, 1, 2, 36)
+
+
+@pytest.mark.parametrize("seed", FEW)
 def test_forms_agree_and_promises_are_kept(seed, random_net, frozen_weights, tmp_path):
     check(seed, random_net, frozen_weights, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 45))
+@pytest.mark.parametrize("seed", sorted(set(range(45)) - set(FEW)))
 def test_many_more(seed, random_net, frozen_weights, tmp_path):
     check(seed, random_net, frozen_weights, tmp_path)
 
