@@ -47,7 +47,10 @@ from .classifier.own_teacher import load_teacher as load_teacher
 from .classifier.teacher import build_teacher as build_teacher
 from .classifier.train import evaluate as evaluate
 from .classifier.train import train_classifier as train_classifier
+from .classifier.recipe import Recipe as Recipe
+from .classifier.trainee import Trainee as Trainee
 from .classifier.transfer import transfer_set as transfer_set
+from .classifier.transfer_set import TransferSet as TransferSet
 
 # The conditional GAN.
 from .gan.callbacks.distance import KIDCallback as KIDCallback
@@ -110,14 +113,13 @@ from .generated.tabular import Spunge as Spunge
 
 # Whether generated data help.
 from .gate.arms import Arm as Arm
-from .gate.arms import Recipe as Recipe
 from .gate.compare import Score as Score
 from .gate.decide import ArmResult as ArmResult
 from .gate.decide import GateResult as GateResult
 from .gate.decide import utility_gate as utility_gate
 from .gate.headroom import Headroom as Headroom
 from .gate.headroom import headroom as headroom
-from .gate.pools import Pool as Pool
+from .generated.candidates import Pool as Pool
 from .gate.statistics import PairedTest as PairedTest
 from .gate.statistics import holm_levels as holm_levels
 from .gate.statistics import paired_test as paired_test

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -14,10 +13,11 @@ from sklearn.metrics import f1_score, recall_score
 from keras_ganaccel.benchmarks.students import Figures, Students, nobody
 from keras_ganaccel.benchmarks.subject import RARE_CLASSES, Subject
 from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.classifier.recipe import Recipe
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.clones import clone
-from keras_ganaccel.gate.arms import Recipe, Samples, real_samples
-from keras_ganaccel.gate.pools import Pool, joined, most_doubted, unasked
-from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.generated.candidates import Pool, joined, most_doubted, unasked
 from keras_ganaccel.generated.coverage import LabelMixing
 from keras_ganaccel.generated.filters import Filter, TeacherAgreement
 from keras_ganaccel.generated.sources import GanSource, Source
@@ -200,7 +200,7 @@ class TimeToAccuracy:
         curve = self._students.curve(recipe, self._students.real(recipe))
         return curve, self._students.step_seconds
 
-    def _with_pool(self, arm: str) -> tuple[Samples, Figures]:
+    def _with_pool(self, arm: str) -> tuple[TransferSet, Figures]:
         subject, name = self._subject, arm.partition("_")[0]
         trained = float(subject.gan_facts["gan_seconds"]) if name == "gan" else 0.0
         began = time.perf_counter()
@@ -232,12 +232,12 @@ class Imbalance:
         x, y, found = self._balanced(arm)
         classes = subject.spec.num_classes
         seed = derive_seed(subject.seed, "real")
-        samples = real_samples(nobody(subject), x, y, classes, recipe, seed)
+        weight = None
         if arm == "class_weights":
-            images, targets, weights = samples.arrays
-            per_class = len(subject.y) / (classes * self._counts)
-            weights = (targets["label"] @ per_class).astype(np.float32)
-            samples = replace(samples, arrays=(images, targets, weights))
+            weight = (len(subject.y) / (classes * self._counts))[y]
+        samples = TransferSet.for_recipe(
+            recipe, nobody(subject), x, y, num_classes=classes, seed=seed, weight=weight
+        )
         return {**found, **self._students.averaged(recipe, samples, look=self._of_rare_classes)}
 
     def _of_rare_classes(self, trained: Trainee) -> Figures:

@@ -12,19 +12,14 @@ import keras
 import numpy as np
 
 from keras_ganaccel.benchmarks.subject import Subject
+from keras_ganaccel.classifier.recipe import Recipe
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
-from keras_ganaccel.gate.arms import (
-    Arm,
-    Recipe,
-    Samples,
-    filtered,
-    mixed_samples,
-    real_samples,
-)
-from keras_ganaccel.gate.pools import Pool
+from keras_ganaccel.gate.arms import Arm, filtered, with_pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
-from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.generated.filters import Filter
 from keras_ganaccel.seeds import derive_seed
 
@@ -45,7 +40,7 @@ class Students:
     def __init__(self, subject: Subject, *, labels_only: bool = False) -> None:
         self.subject, self.labels_only = subject, labels_only
         self._trainees: dict[Recipe, Trainee] = {}
-        self._real: dict[Recipe, Samples] = {}
+        self._real: dict[Recipe, TransferSet] = {}
         #: Median seconds of a step of the last training, tracing left out.
         self.step_seconds = 0.0
 
@@ -57,25 +52,25 @@ class Students:
             )
         return self._trainees[recipe]
 
-    def real(self, recipe: Recipe) -> Samples:
+    def real(self, recipe: Recipe) -> TransferSet:
         """The real samples of a recipe, augmented and labelled by the teacher."""
         if recipe not in self._real:
             subject = self.subject
             self._real = {
-                recipe: real_samples(
+                recipe: TransferSet.for_recipe(
+                    recipe,
                     nobody(subject) if self.labels_only else subject.teacher,
                     subject.x,
                     subject.y,
-                    subject.spec.num_classes,
-                    recipe,
-                    derive_seed(subject.seed, "real"),
+                    num_classes=subject.spec.num_classes,
+                    seed=derive_seed(subject.seed, "real"),
                 )
             }
         return self._real[recipe]
 
     def mixed(
         self, pool: Pool, kept: Filter | None = None, schedule: str = "constant"
-    ) -> tuple[Samples, Figures]:
+    ) -> tuple[TransferSet, Figures]:
         """The real samples of the settings' recipe with a pool among them.
 
         Args:
@@ -97,13 +92,14 @@ class Students:
         left = filtered(arm, pool, None)
         teacher = nobody(subject) if self.labels_only else subject.teacher
         seed = derive_seed(subject.seed, "pool")
-        samples = mixed_samples(self.real(subject.settings.recipe), arm, left, teacher, seed)
+        recipe = subject.settings.recipe
+        samples = with_pool(self.real(recipe), arm, left, teacher, recipe.samples, seed)
         return samples, {"acceptance": len(left.x) / len(pool.x)}
 
     def train(
         self,
         recipe: Recipe,
-        samples: Samples,
+        samples: TransferSet,
         *,
         turn: int = 0,
         labels_only: bool | None = None,
@@ -121,7 +117,7 @@ class Students:
     def averaged(
         self,
         recipe: Recipe,
-        samples: Samples,
+        samples: TransferSet,
         *,
         labels_only: bool | None = None,
         look: Callable[[Trainee], Figures] = lambda trainee: {},
@@ -154,7 +150,7 @@ class Students:
             "int8_bytes": int8.bytes,
         }
 
-    def curve(self, recipe: Recipe, samples: Samples) -> list[tuple[int, float]]:
+    def curve(self, recipe: Recipe, samples: TransferSet) -> list[tuple[int, float]]:
         """Steps, and the accuracy of the cell's students there on what is reported on: the mean."""
         curves = []
         for turn in range(self.subject.settings.students):

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_ganaccel.benchmarks.gan import withheld_rows
 from keras_ganaccel.classifier.members import ask
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.config import DataConfig, GanConfig
 from keras_ganaccel.data.labelled import LabelledData
@@ -23,8 +24,7 @@ from keras_ganaccel.gan.build import build_gan
 from keras_ganaccel.gan.callbacks import Watchdog
 from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
-from keras_ganaccel.gate.arms import Recipe
-from keras_ganaccel.gate.pools import Pool
+from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy

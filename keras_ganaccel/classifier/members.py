@@ -82,8 +82,29 @@ def answer_function(
     """Makes the function behind `ask`: a Keras teacher is traced once for all arrays."""
     check_teacher(teacher)
     if isinstance(teacher, keras.Model):
+        if num_classes is not None:
+            _check_columns(teacher, num_classes)
         forward = logits_function(teacher)
         return lambda x: tf.nn.softmax(batched(forward, x)).numpy()
+    answer = _python_answer(teacher, num_classes)
+
+    def told(x: np.ndarray) -> np.ndarray:
+        try:
+            return answer(x)
+        except GanAccelError:
+            raise
+        except Exception as error:
+            raise InvalidInputError(
+                f"The teacher could not answer. Received: {type(error).__name__} "
+                f"({reason_of(error)}) from {type(teacher).__name__}. "
+                "Call it on a batch by yourself first."
+            ) from error
+
+    return told
+
+
+def _python_answer(teacher: Any, num_classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
+    """The function behind `ask` for what is no Keras model."""
     if not isinstance(teacher, Classifier):
         return lambda x: checked_probabilities(teacher(x), num_classes)
     columns = _columns(getattr(teacher, "classes_", None), num_classes)
@@ -129,13 +150,7 @@ def teacher_function(teacher: Any, num_classes: int) -> Callable[[tf.Tensor], tf
     """
     check_teacher(teacher)
     if isinstance(teacher, keras.Model):
-        kind = output_kind(teacher)
-        columns = count_classes(teacher, kind)
-        if columns != num_classes:
-            raise InvalidInputError(
-                f"Teacher and student must have the same classes. Received: {columns} and "
-                f"{num_classes}. Train the teacher on the same data."
-            )
+        kind = _check_columns(teacher, num_classes)
         return lambda x: logits_of(teacher(x, training=False), kind)
     if isinstance(teacher, WeightedMembers):
         functions = [teacher_function(member, num_classes) for member in teacher.members]
@@ -152,23 +167,23 @@ def teacher_function(teacher: Any, num_classes: int) -> Callable[[tf.Tensor], tf
 
     answer = answer_function(teacher, num_classes)
 
-    def asked(images: np.ndarray) -> np.ndarray:
-        try:
-            return answer(images)
-        except GanAccelError:
-            raise
-        except Exception as error:
-            raise InvalidInputError(
-                f"The teacher could not answer. Received: {type(error).__name__} "
-                f"({reason_of(error)}) from {type(teacher).__name__}. "
-                "Call it on a batch by yourself first."
-            ) from None
-
     def call_back(x: tf.Tensor) -> tf.Tensor:
-        answers = tf.ensure_shape(tf.numpy_function(asked, [x], tf.float32), (None, num_classes))
+        answers = tf.ensure_shape(tf.numpy_function(answer, [x], tf.float32), (None, num_classes))
         return tf.math.log(tf.clip_by_value(answers, EPSILON, 1.0))
 
     return call_back
+
+
+def _check_columns(teacher: keras.Model, num_classes: int) -> str:
+    """Refuses a Keras teacher of another number of classes; returns what kind of output it has."""
+    kind = output_kind(teacher)
+    columns = count_classes(teacher, kind)
+    if columns != num_classes:
+        raise InvalidInputError(
+            f"Teacher and student must have the same classes. Received: {columns} and "
+            f"{num_classes}. Train the teacher on the same data."
+        )
+    return kind
 
 
 def _takes_rows(classifier: Classifier) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,55 +12,18 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import log_softmax
 
+from keras_ganaccel.classifier.arguments import check_models
 from keras_ganaccel.classifier.distill import Distiller
 from keras_ganaccel.classifier.outputs import input_shape, predict_logits
-from keras_ganaccel.classifier.targets import check_training_arrays
+from keras_ganaccel.classifier.recipe import Recipe, make_optimizer
+from keras_ganaccel.classifier.targets import check_training_arrays, one_hot_targets
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.data.stream import ordered_stream
 from keras_ganaccel.distribution import distribute_stream
-from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.initial_weights import seed_random_layers
 from keras_ganaccel.pipelines import without_autotuner
-
-SCHEDULES = ("cosine", "constant")
-
-
-def make_optimizer(
-    optimizer: str | keras.optimizers.Optimizer,
-    learning_rate: float,
-    schedule: str,
-    steps: int,
-) -> keras.optimizers.Optimizer:
-    """Makes an optimizer by name, with its schedule.
-
-    Args:
-        optimizer: The name of a Keras optimizer, or one that is used as it is.
-        learning_rate: Its first learning rate.
-        schedule: ``"cosine"`` (down to a hundredth over `steps`) or ``"constant"``.
-        steps: Optimizer steps that will be taken.
-
-    Returns:
-        The optimizer.
-
-    Raises:
-        InvalidInputError: An unknown name.
-    """
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        return optimizer
-    if schedule not in SCHEDULES:
-        raise InvalidInputError(
-            f"Unknown `schedule`. Received: {schedule!r}. {nearest(schedule, SCHEDULES)}"
-        )
-    rate: Any = float(learning_rate)
-    if schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-    try:
-        return keras.optimizers.get(
-            {"class_name": optimizer, "config": {"learning_rate": rate, "name": optimizer}}
-        )
-    except (ValueError, TypeError):
-        raise InvalidInputError(
-            f"Unknown optimizer. Received: {optimizer!r}. Use a name of keras.optimizers."
-        ) from None
 
 
 def train_classifier(
@@ -102,7 +65,10 @@ def train_classifier(
         schedule: ``"cosine"`` or ``"constant"``.
         label_smoothing: In [0, 1).
         augmentation: Out of shift, flip, cutout, mixup, cutmix.
-        teacher: The teacher that is asked at every step; see `Distiller`.
+        teacher: The teacher that the model learns from; see `members.ask`. Beside arrays with
+            labels it is asked once about each sample of a transfer set that is made of them,
+            augmented by `augmentation` (see `TransferSet`); beside a dataset, whose samples are
+            not known before, at every step, as by a `Distiller`.
         temperature: As in `Distiller`.
         alpha: As in `Distiller`.
         loss: As in `Distiller`.
@@ -133,6 +99,33 @@ def train_classifier(
     steps = whole_number("steps", steps)
     batch_size = whole_number("batch_size", batch_size)
     steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+    if teacher is not None and isinstance(data, (tuple, list)) and not _has_answers(data):
+        recipe = Recipe(
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            temperature=temperature,
+            alpha=alpha,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            augmentation=tuple(augmentation),
+        )
+        check_models(model, teacher)
+        trainee = Trainee(
+            model,
+            recipe,
+            from_logits=from_logits,
+            steps_per_execution=steps_per_execution,
+            optimizer=optimizer,
+            seed=seed,
+        )
+        return trainee.train(
+            _transfer_set(trainee, data, teacher, seed),
+            callbacks=callbacks,
+            validation=validation,
+            verbose=verbose,
+        )
     seed_random_layers(model, seed)
     strategy = model.distribute_strategy
     with strategy.scope():
@@ -262,6 +255,26 @@ def whole_number(name: str, value: Any) -> int:
             f"`{name}` must be a whole number, at least 1. Received: {value!r}. Pass 1 or more."
         )
     return number
+
+
+def _has_answers(data: Sequence[Any]) -> bool:
+    """Whether the teacher's answers ride along with the labels, so that nobody need be asked."""
+    return len(data) > 1 and isinstance(data[1], Mapping)
+
+
+def _transfer_set(trainee: Trainee, data: Sequence[Any], teacher: Any, seed: int) -> TransferSet:
+    """The transfer set that a student learns from where labelled arrays and a teacher are given."""
+    classes = trainee.distiller.num_classes
+    x, y, *weight = check_training_arrays(data, classes, input_shape(trainee.student))
+    return TransferSet.for_recipe(
+        trainee.recipe,
+        teacher,
+        x,
+        one_hot_targets(y, classes).numpy(),
+        num_classes=classes,
+        seed=seed,
+        weight=weight[0] if weight else None,
+    )
 
 
 def _check_taken(distiller: Distiller, first: int, steps: int) -> None:

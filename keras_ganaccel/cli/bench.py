@@ -225,7 +225,7 @@ def evidence(
     from keras_ganaccel.benchmarks.evidence import run_evidence
     from keras_ganaccel.benchmarks.protocols import PROTOCOLS
     from keras_ganaccel.benchmarks.subject import Settings
-    from keras_ganaccel.gate.arms import Recipe
+    from keras_ganaccel.classifier.recipe import Recipe
     from keras_ganaccel.modality.image.structures import SIZES, architectures
 
     _check_known("--protocol", protocol, PROTOCOLS)

@@ -4,61 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from keras_ganaccel.classifier.transfer import transfer_set
-from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.gate.pools import Pool, without_held_out
+from keras_ganaccel.classifier.transfer_set import TransferSet, check_mixture
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.generated.candidates import Pool, without_held_out
 from keras_ganaccel.generated.filters import Filter
-from keras_ganaccel.pipelines import without_autotuner
-from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
 REAL_ONLY = "real_only"
-SCHEDULES = ("constant", "generated_first")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every arm's student is trained.
-
-    Args:
-        steps: Optimizer steps.
-        batch_size: Samples per step over all replicas.
-        optimizer: Name of a Keras optimizer.
-        learning_rate: Its first learning rate.
-        schedule: ``"cosine"`` or ``"constant"``.
-        temperature: Temperature of the distillation.
-        alpha: Weight of the labels.
-        loss: ``"hinton"`` or ``"logits"``.
-        label_smoothing: Label smoothing of the labels' term.
-        augmentation: Augmentation of the real samples, see `transfer_set`.
-        transfer_size: Augmented real samples; None: as `transfer_set` has it, and no more than
-            the steps take.
-
-    Example:
-        >>> import keras_ganaccel as ga
-        >>> ga.Recipe(steps=200, augmentation=("shift",)).loss
-        'hinton'
-    """
-
-    steps: int = 1000
-    batch_size: int = 64
-    optimizer: str = "adam"
-    learning_rate: float = 3e-3
-    schedule: str = "cosine"
-    temperature: float = 2.0
-    alpha: float = 0.2
-    loss: str = "hinton"
-    label_smoothing: float = 0.0
-    augmentation: tuple[str, ...] = ("shift", "cutout", "mixup")
-    transfer_size: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +70,7 @@ class Arm:
             raise InvalidInputError(
                 f"`doubted` must be in (0, 1]. Received: {self.doubted}. Pass None to keep all."
             )
-        if not 0.0 <= self.generated_fraction < 1.0:
-            raise InvalidInputError(
-                f"`generated_fraction` must be in [0, 1). Received: {self.generated_fraction}. "
-                "Pass 0 to train on real data only."
-            )
-        if self.schedule not in SCHEDULES:
-            raise InvalidInputError(
-                f"Unknown `schedule`. Received: {self.schedule!r}. "
-                f"{nearest(self.schedule, SCHEDULES)}"
-            )
+        check_mixture(self.generated_fraction, self.schedule)
         if (self.pool is None) != (self.generated_fraction == 0.0):
             raise InvalidInputError(
                 f"The arm {self.name!r} needs both a pool and a fraction, or neither. "
@@ -136,104 +87,33 @@ class Arm:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """What a student is trained on: arrays, and the rows of them in the order of the steps.
+def with_pool(
+    real: TransferSet, arm: Arm, pool: Pool, teacher: Any, taken: int, seed: int
+) -> TransferSet:
+    """Puts a pool's samples beside the real ones, as an arm has it; see `TransferSet.beside`.
 
     Args:
-        arrays: ``(x, {"label", "teacher_logits"}, sample_weight)``.
-        rows: int64 ``(steps, batch)``.
-        augmentation: Augmentation of the real samples; a pool is treated alike.
-    """
-
-    arrays: tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]
-    rows: np.ndarray
-    augmentation: tuple[str, ...] = ()
-
-    def batches(self, rows: np.ndarray | None = None) -> tf.data.Dataset:
-        """Streams ``(x, {"label", "teacher_logits"}, sample_weight)``, a batch per step.
-
-        Args:
-            rows: Other rows than its own, int64 ``(steps, batch)``, such as one worker's.
-        """
-        with tf.device("CPU:0"):
-            tensors = tf.nest.map_structure(tf.convert_to_tensor, self.arrays)
-        batches = tf.data.Dataset.from_tensor_slices(self.rows if rows is None else rows).map(
-            lambda chosen: tf.nest.map_structure(lambda all: tf.gather(all, chosen), tensors)
-        )
-        return without_autotuner(batches)
-
-
-def real_samples(
-    teacher: Any, x: np.ndarray, y: np.ndarray, num_classes: int, recipe: Recipe, seed: int
-) -> Samples:
-    """Augments and labels the real samples once, for all arms.
-
-    Args:
-        teacher: The teacher that answers, see `transfer_set`.
-        x: Real samples, float32 ``(n, height, width, channels)`` in [0, 1].
-        y: Their labels; -1 for none.
-        num_classes: The number of classes.
-        recipe: How the students are trained.
-        seed: Seed of choice, augmentation and order.
-
-    Returns:
-        The samples of the arm without a pool.
-    """
-    taken = recipe.steps * recipe.batch_size
-    images, targets = transfer_set(
-        teacher,
-        x,
-        y,
-        num_classes=num_classes,
-        size=recipe.transfer_size,
-        augmentation=recipe.augmentation,
-        seed=derive_seed(seed, "transfer"),
-        most=taken,
-    )
-    rows = _endless_rows(len(images), taken, derive_seed(seed, "real"))
-    weights = np.ones(len(images), np.float32)
-    rows = rows.reshape(recipe.steps, recipe.batch_size)
-    return Samples((images, targets, weights), rows, recipe.augmentation)
-
-
-def mixed_samples(real: Samples, arm: Arm, pool: Pool, teacher: Any, seed: int) -> Samples:
-    """Puts a pool's samples among the real ones.
-
-    Arms differ by the pool alone: real samples come in the order that they have without it, and
-    its own are augmented and labelled as those are. (Left as they are they would make an easier
-    lesson, and even worthless ones would seem to help a student that trains briefly.)
-
-    Args:
-        real: As `real_samples` returns them.
-        arm: The arm whose fraction and schedule count.
+        real: The real samples.
+        arm: The arm whose fraction, schedule and weight count.
         pool: Its samples, filtered.
-        teacher: The teacher that labels them.
-        seed: Seed of the pool's order.
+        teacher: The teacher that answers.
+        taken: Samples that the training takes in all.
+        seed: Seed of the pool's choice and augmentation.
 
     Returns:
-        The samples of the arm.
+        The transfer set of the arm.
     """
-    images, targets, weights = real.arrays
-    generated = generated_places(arm.generated_fraction, arm.schedule, real.rows.size)
-    count = int(generated.sum())
-    x, extra = transfer_set(
+    return real.beside(
         teacher,
         pool.x,
         pool.y,
-        num_classes=targets["label"].shape[1],
-        augmentation=real.augmentation,
-        seed=derive_seed(seed, "transfer"),
-        most=count,
+        arm.generated_fraction,
+        schedule=arm.schedule,
+        weight=arm.generated_weight,
+        seed=seed,
+        most=max(1, math.ceil(arm.generated_fraction * taken)),
+        source=arm.source or arm.name,
     )
-    drawn = _endless_rows(len(x), count, derive_seed(seed, "pool"))
-    rows = np.empty(real.rows.size, np.int64)
-    rows[generated] = len(images) + drawn
-    rows[~generated] = real.rows.ravel()[: real.rows.size - count]
-    merged = {key: np.concatenate([targets[key], extra[key]]) for key in targets}
-    weight = np.full(len(x), arm.generated_weight, np.float32)
-    arrays = (np.concatenate([images, x]), merged, np.concatenate([weights, weight]))
-    return Samples(arrays, rows.reshape(real.rows.shape), real.augmentation)
 
 
 def arm_pool(
@@ -283,42 +163,11 @@ def filtered(arm: Arm, pool: Pool, teacher: Any) -> Pool:
     """
     if arm.filter is None:
         return pool
-    return _kept(pool, arm.filter(teacher).mask(pool.x, pool.y), arm)
+    return _kept(pool, pool.mask_by(arm.filter(teacher).mask), arm)
 
 
 def _kept(pool: Pool, mask: np.ndarray, arm: Arm) -> Pool:
-    mask = np.asarray(mask, bool)
     if not mask.any():
         logger.warning("No sample of the arm %s passes; its pool is used whole.", arm.name)
         return pool
-    return Pool(pool.x[mask], pool.y[mask])
-
-
-def generated_places(fraction: float, schedule: str, count: int) -> np.ndarray:
-    """Which samples of a stream are generated ones, evenly spread.
-
-    Args:
-        fraction: Their share, in [0, 1).
-        schedule: One of `SCHEDULES`.
-        count: Length of the stream.
-
-    Returns:
-        bool ``(count,)``.
-
-    Example:
-        >>> generated_places(0.5, "constant", 4).tolist()
-        [False, True, False, True]
-    """
-    shares = np.full(count, fraction)
-    if schedule == "generated_first":
-        shares = np.minimum(2.0 * fraction * (1.0 - np.arange(count) / count), 1.0)
-    # Rounding keeps sums of shares such as 0.1 from falling short of a whole number.
-    reached = np.floor(np.round(np.cumsum(shares), 9))
-    return np.diff(reached, prepend=0.0) > 0.0
-
-
-def _endless_rows(rows: int, count: int, seed: int) -> np.ndarray:
-    """`count` row numbers: every row once, in random order, then once again, and so on."""
-    random = np.random.default_rng(seed)
-    passes: Sequence[np.ndarray] = [random.permutation(rows) for _ in range(-(-count // rows))]
-    return np.concatenate([np.empty(0, np.int64), *passes])[:count].astype(np.int64)
+    return pool.chosen(mask)

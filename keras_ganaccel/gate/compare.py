@@ -17,25 +17,21 @@ from sklearn.model_selection import StratifiedKFold
 
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.outputs import probability_logits
+from keras_ganaccel.classifier.recipe import Recipe
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import (
-    Arm,
-    Recipe,
-    Samples,
-    arm_pool,
-    filtered,
-    mixed_samples,
-    real_samples,
-)
-from keras_ganaccel.gate.pools import class_agreement, most_doubted
+from keras_ganaccel.gate.arms import Arm, arm_pool, filtered, with_pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
-from keras_ganaccel.gate.trainee import Trainee
+from keras_ganaccel.generated.candidates import class_agreement, most_doubted
 from keras_ganaccel.json_files import read_sealed_json, write_sealed_json
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
 MOST_FOLDS = 10
+# Results of a comparison that trained in another order are not gone on with.
+_ENGINE = 2
 TEACHER = "teacher"
 LABELS_ONLY = "labels_only"
 
@@ -73,7 +69,7 @@ class _Pair:
     training: np.ndarray
     held_out: np.ndarray
     teacher: Any
-    real: Samples
+    real: TransferSet
     seconds: float
 
 
@@ -232,10 +228,12 @@ class PairedComparison:
         x, y = self.x[training], self.y[training]
         teacher = self._make_teacher(x, y, derive_seed(self.seed, "gate", "teacher", pair))
         own_seed = derive_seed(self.seed, "gate", "real", pair)
-        real = real_samples(teacher, x, y, self.num_classes, self.recipe, own_seed)
+        real = TransferSet.for_recipe(
+            self.recipe, teacher, x, y, num_classes=self.num_classes, seed=own_seed
+        )
         return _Pair(training, held_out, teacher, real, time.perf_counter() - begun)
 
-    def _samples(self, arm: Arm, shared: _Pair, pair: int) -> tuple[Samples, float | None]:
+    def _samples(self, arm: Arm, shared: _Pair, pair: int) -> tuple[TransferSet, float | None]:
         seed = derive_seed(self.seed, "gate", "pool", arm.name, pair)
         x, y = self.x[shared.training], self.y[shared.training]
         pool = arm_pool(arm, x, y, seed, held_out=self.x[shared.held_out])
@@ -245,15 +243,16 @@ class PairedComparison:
             self._fit(shared.real, pair, False)
             student = self._trainee.probabilities
             pool = most_doubted(pool, shared.teacher, student, arm.doubted, seed)
-        return mixed_samples(shared.real, arm, pool, shared.teacher, seed), agreement
+        samples = with_pool(shared.real, arm, pool, shared.teacher, self.recipe.samples, seed)
+        return samples, agreement
 
-    def _trained(self, samples: Samples, shared: _Pair, pair: int, labels_only: bool) -> Score:
+    def _trained(self, samples: TransferSet, shared: _Pair, pair: int, labels_only: bool) -> Score:
         begun = time.perf_counter()
         self._fit(samples, pair, labels_only)
         logits = self._trainee.logits(self.x[shared.held_out])
         return self._score(logits, shared, time.perf_counter() - begun)
 
-    def _fit(self, samples: Samples, pair: int, labels_only: bool) -> None:
+    def _fit(self, samples: TransferSet, pair: int, labels_only: bool) -> None:
         seed = derive_seed(self.seed, "gate", "weights", pair) if self._reinitialize else None
         self._trainee.reset(seed)
         self._trainee.train(samples, labels_only=labels_only)
@@ -271,7 +270,7 @@ class PairedComparison:
         digest = hashlib.sha256()
         for array in (self.x, self.y, *student.get_weights()):
             digest.update(np.ascontiguousarray(array).tobytes())
-        described = [asdict(self.recipe), self.folds, self.seed, self._reinitialize]
+        described = [_ENGINE, asdict(self.recipe), self.folds, self.seed, self._reinitialize]
         digest.update(json.dumps(described, sort_keys=True).encode())
         return digest.hexdigest()
 

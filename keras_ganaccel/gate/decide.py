@@ -13,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import REAL_ONLY, Arm, Recipe
+from keras_ganaccel.gate.arms import REAL_ONLY, Arm
 from keras_ganaccel.gate.compare import (
     PairedComparison,
     Progress,

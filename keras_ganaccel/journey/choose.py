@@ -12,24 +12,17 @@ import keras
 import numpy as np
 
 from keras_ganaccel.classifier.outputs import predict_logits
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
 from keras_ganaccel.classifier.train import score_logits
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.data.labels import named
 from keras_ganaccel.files import save_keras
-from keras_ganaccel.gate.arms import (
-    Arm,
-    Recipe,
-    Samples,
-    arm_pool,
-    filtered,
-    mixed_samples,
-    real_samples,
-)
+from keras_ganaccel.gate.arms import Arm, arm_pool, filtered, with_pool
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.gate.headroom import LEAST_HEADROOM, headroom
-from keras_ganaccel.gate.pools import Pool, joined, most_doubted
-from keras_ganaccel.gate.trainee import Trainee
-from keras_ganaccel.generated.dataset import GeneratedDataset
+from keras_ganaccel.generated.candidates import Pool, joined, most_doubted
 from keras_ganaccel.generated.filters import TeacherAgreement
 from keras_ganaccel.generated.sources import make_source
 from keras_ganaccel.journey.callbacks import StepProgress
@@ -127,7 +120,7 @@ def load_student(journey: Journey, path: Path | None = None) -> keras.Model:
     )
 
 
-def _trained(journey: Journey, samples: Samples) -> keras.Model:
+def _trained(journey: Journey, samples: TransferSet) -> keras.Model:
     """A new student, trained on the samples by the run's recipe."""
     recipe = _recipe(journey, journey.steps("student"))
     student, unit = journey.new_student()
@@ -180,7 +173,7 @@ def _student_logits(journey: Journey, student: keras.Model) -> np.ndarray:
     return predict_logits(student, x, from_logits=journey.config.model.from_logits)
 
 
-def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
+def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> TransferSet:
     """What the gate chose to train the student on, labelled by the teacher."""
     x, y = journey.train
     seed = journey.seed("student")
@@ -192,18 +185,21 @@ def chosen_samples(journey: Journey, steps: int, *, augmented: bool = True) -> S
         if arm.doubted is not None:
             doubt = _student_in_doubt(journey)
             pool = most_doubted(pool, journey.teacher, doubt, arm.doubted, seed)
-        samples = mixed_samples(samples, arm, pool, journey.teacher, seed)
+        taken = steps * journey.config.student.batch_size
+        samples = with_pool(samples, arm, pool, journey.teacher, taken, seed)
     return samples
 
 
-def _real(journey: Journey, steps: int, *, augmented: bool = True) -> Samples:
+def _real(journey: Journey, steps: int, *, augmented: bool = True) -> TransferSet:
     """The real training samples, labelled by the teacher, for a training of so many steps."""
     x, y = journey.train
     recipe = _recipe(journey, steps)
     if not augmented:
         recipe = dataclasses.replace(recipe, augmentation=(), transfer_size=None)
     classes = journey.data.spec.num_classes
-    return real_samples(journey.teacher, x, y, classes, recipe, journey.seed("student"))
+    return TransferSet.for_recipe(
+        recipe, journey.teacher, x, y, num_classes=classes, seed=journey.seed("student")
+    )
 
 
 def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
@@ -213,7 +209,9 @@ def _student_in_doubt(journey: Journey) -> Callable[[np.ndarray], np.ndarray]:
     seed = journey.seed("student", "doubt")
     trainee = Trainee(_student(journey), recipe, from_logits=journey.config.model.from_logits)
     classes = journey.data.spec.num_classes
-    trainee.train(real_samples(journey.teacher, x, y, classes, recipe, seed))
+    trainee.train(
+        TransferSet.for_recipe(recipe, journey.teacher, x, y, num_classes=classes, seed=seed)
+    )
     return trainee.probabilities
 
 
@@ -300,7 +298,7 @@ def _arms(journey: Journey) -> dict[str, Arm]:
     config = journey.config
     fraction, weight = config.pool.generated_fraction, config.pool.generated_weight
     folders = (journey.run.record("pool") or {}).get("pools", {})
-    pools = {name: _read_pool(journey.run.path / folder) for name, folder in folders.items()}
+    pools = {name: Pool.stored(journey.run.path / folder) for name, folder in folders.items()}
     seconds = ((journey.run.record("gan") or {}).get("ledger") or {}).get("seconds") or 0.0
     arms = []
     if pools:
@@ -355,11 +353,3 @@ def _cheap_pool(journey: Journey) -> Callable[[np.ndarray, np.ndarray, int], Poo
         return Pool(source.sample(labels, 0), labels)
 
     return make
-
-
-def _read_pool(folder: Path) -> Pool:
-    images, labels = [], []
-    for x, y in GeneratedDataset.pool(folder).batch(1024).as_numpy_iterator():
-        images.append(x)
-        labels.append(y)
-    return Pool(np.concatenate(images), np.concatenate(labels))

@@ -39,10 +39,10 @@ def compress_student(journey: Journey) -> dict[str, Any]:
     """Prunes and quantization-aware trains the student; writes `student_pruned_int8.tflite`."""
     settings = journey.config.compression
     # As they are: mixing them makes a lesson that a small, mostly pruned student fails at.
-    samples = chosen_samples(
-        journey, len(TECHNIQUES[settings.technique]) * journey.steps("compression"), augmented=False
-    )
-    stream = samples.batches().map(lambda x, targets, _: (journey.to_student_range(x), targets))
+    steps = len(TECHNIQUES[settings.technique]) * journey.steps("compression")
+    samples = chosen_samples(journey, steps, augmented=False)
+    batches = samples.batches(steps, journey.config.student.batch_size)
+    stream = batches.map(lambda x, targets, _: (journey.to_student_range(x), targets))
     compressed = compress_and_check(
         load_student(journey),
         stream,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,29 +16,23 @@ from keras_ganaccel.mixing.checks import (
     checked_fraction,
     matched_sources,
 )
+from keras_ganaccel.mixing.interleave import (
+    BLOCK,
+    Merger,
+    default_window,
+    generated_count,
+    interleaved,
+)
 from keras_ganaccel.mixing.order import (
-    GENERATED,
-    REAL,
     Choices,
     PassCounter,
     Schedule,
     ScheduledChoices,
     even_choices,
+    locate,
 )
 from keras_ganaccel.mixing.selection import class_counts, select_per_class
 from keras_ganaccel.pipelines import without_autotuner
-from keras_ganaccel.seeds import derive_seed
-
-_BLOCK = 256
-_WINDOW_BYTES = 2**25
-_LARGEST_WINDOW, _LARGEST_LIVE_WINDOW = 2**15, 2**11
-# Keeps the seeds of windows apart.
-_WINDOW_STRIDE = 2**32
-_RAN_DRY = (
-    "`real` holds fewer samples than it did before.",
-    "`generated` has run dry: it holds fewer samples than the mixture needs. "
-    "Write a larger pool or lower `generated_fraction`.",
-)
 
 
 @dataclass(frozen=True)
@@ -129,34 +121,21 @@ def mix_datasets(
     real, generated = matched_sources(real, generated)
     check_numbers(generated_weight, start_index, shuffle_window)
     plan = _make_plan(real, generated, generated_fraction)
-    window = shuffle_window or _default_window(real.element_spec, plan.generated)
+    window = shuffle_window or default_window(real.element_spec, _is_endless(plan.generated))
     shuffled = window > 1
-    window = window if shuffled else _BLOCK
-    epoch, start, skip = _locate(plan, start_index)
+    window = window if shuffled else BLOCK
+    epoch, start, skip = locate(plan.choices, start_index)
     counter = PassCounter(plan.choices, window, epoch, start, skip)
 
-    @tf.autograph.experimental.do_not_convert
-    def blocks_of(epoch: tf.Tensor, start: tf.Tensor, skip: tf.Tensor, windows: tf.Tensor) -> Any:
-        """The pass as windows of choices and the blocks of samples that they are about."""
+    def generated_of(epoch: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
         # What went before this pass and was not real, was generated.
-        taken = _of_this_pass(generated, plan, epoch, start - epoch * plan.real)
-        pass_facts = tf.data.Dataset.from_tensors((epoch, skip)).repeat()
-        rows = tf.data.Dataset.from_tensor_slices(windows).enumerate()
-        sources = (_blocks(real, windows, REAL), _blocks(taken, windows, GENERATED))
-        return tf.data.Dataset.zip((pass_facts, rows, sources))
+        return _of_this_pass(generated, plan, epoch, start - epoch * plan.real).batch(BLOCK)
 
-    merge = _Merger(
-        real.element_spec, seed if shuffled else None, generated_weight, with_source, window
-    )
-    mixed = counter.passes().flat_map(blocks_of).map(merge).unbatch()
+    merge = Merger(window, seed if shuffled else None, generated_weight, with_source)
+    mixed = interleaved(counter.passes(), real.batch(BLOCK), generated_of, merge).unbatch()
     if isinstance(plan.choices, np.ndarray) and skip == 0:
         mixed = mixed.apply(tf.data.experimental.assert_cardinality(len(plan.choices)))
     return without_autotuner(mixed)
-
-
-def generated_count(real_count: int, fraction: float) -> int:
-    """The number of generated samples beside `real_count` real ones: round(n * f / (1 - f))."""
-    return round(real_count * fraction / (1 - fraction))
 
 
 def _make_plan(
@@ -214,17 +193,8 @@ def _scheduled_length(choices: ScheduledChoices, schedule: Schedule) -> int:
         ) from None
 
 
-def _locate(plan: _Plan, index: int) -> tuple[int, int, int]:
-    """Returns the epoch of a global index, the start of its pass, and its place in the pass."""
-    if isinstance(plan.choices, np.ndarray):
-        length = max(len(plan.choices), 1)
-        return index // length, index // length * length, index % length
-    epoch, start = 0, 0
-    while True:
-        end = start + int(tf.size(plan.choices(tf.constant(start, tf.int64))))
-        if index < end or end == start:
-            return epoch, start, index - start
-        epoch, start = epoch + 1, end
+def _is_endless(size: int) -> bool:
+    return size == tf.data.INFINITE_CARDINALITY
 
 
 def _of_this_pass(
@@ -232,106 +202,9 @@ def _of_this_pass(
 ) -> tf.data.Dataset:
     """The generated source from where the last pass stopped, wrapping round."""
     if plan.wanted is not None:
-        endless = plan.generated == tf.data.INFINITE_CARDINALITY
+        endless = _is_endless(plan.generated)
         return select_per_class(generated, plan.wanted, plan.available, endless, epoch)
     if plan.generated <= 0:
         return generated
     offset %= plan.generated
     return generated.skip(offset).concatenate(generated.take(offset))
-
-
-def _blocks(dataset: tf.data.Dataset, windows: tf.Tensor, kind: int) -> tf.data.Dataset:
-    """Cuts a source into one block per window, empty ones where it has run dry."""
-    sizes = tf.reduce_sum(tf.cast(windows == kind, tf.int64), axis=1)
-    empty = tf.nest.map_structure(
-        lambda item: tf.zeros([0, *[size or 0 for size in item.shape]], item.dtype),
-        dataset.element_spec,
-    )
-    blocks = dataset.batch(_BLOCK).rebatch(sizes)
-    return blocks.concatenate(tf.data.Dataset.from_tensors(empty).repeat())
-
-
-class _Merger:
-    """Puts a window together: shuffles the samples of each kind and follows the choices.
-
-    Args:
-        spec: Specification of the elements.
-        seed: Seed of the order inside the window; None keeps the sources' own.
-        generated_weight: Sample weight of generated samples, or None to add no weight.
-        with_source: Append the choices to the elements.
-        window: Samples per window.
-    """
-
-    def __init__(
-        self,
-        spec: Any,
-        seed: int | None,
-        generated_weight: float | None,
-        with_source: bool,
-        window: int,
-    ) -> None:
-        self._has_weight = len(spec) == 3
-        self._seeds = [None if seed is None else derive_seed(seed, "mix", kind) for kind in (0, 1)]
-        self._generated_weight, self._with_source = generated_weight, with_source
-        self._window = window
-
-    @tf.autograph.experimental.do_not_convert
-    def __call__(self, facts: Any, numbered: Any, sources: Any) -> Any:
-        """Merges one window.
-
-        Args:
-            facts: ``(epoch, skip)``.
-            numbered: ``(number of the window, its choices)``.
-            sources: The real and the generated samples of the window.
-
-        Returns:
-            The samples, in order, batched.
-        """
-        (epoch, skip), (number, choices) = facts, numbered
-        places, orders = [], []
-        for kind in (REAL, GENERATED):
-            place = tf.reshape(tf.where(choices == kind), [-1])
-            rows = tf.shape(tf.nest.flatten(sources[kind])[0], tf.int64)[0]
-            # The plain operation: `tf.debugging.Assert` would bring a conditional with functions
-            # of its own, which costs every new iterator some milliseconds.
-            full = tf.raw_ops.Assert(
-                condition=tf.equal(rows, tf.size(place, tf.int64)), data=[_RAN_DRY[kind]]
-            )
-            with tf.control_dependencies([full]):
-                places.append(tf.cast(place, tf.int32))
-            orders.append(self._order(kind, rows, epoch, number))
-        reals = tf.size(orders[REAL], tf.int64)
-        order = tf.dynamic_stitch(places, [orders[REAL], reals + orders[GENERATED]])
-        first = tf.maximum(skip - number * self._window, 0)
-        order = order[first:]
-        samples = tf.nest.map_structure(
-            lambda *items: tf.gather(tf.concat(items, axis=0), order), *sources
-        )
-        return self._decorated(samples, tf.cast(order >= reals, tf.int32))
-
-    def _order(self, kind: int, rows: tf.Tensor, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        seed = self._seeds[kind]
-        if seed is None:
-            return tf.range(rows)
-        key = tf.stack([seed + number * _WINDOW_STRIDE, epoch])
-        return tf.random.experimental.stateless_shuffle(tf.range(rows), key, alg="philox")
-
-    def _decorated(self, samples: Any, kinds: tf.Tensor) -> Any:
-        if self._generated_weight is not None:
-            weights = tf.constant([1.0, self._generated_weight], tf.float32)
-            factors = tf.gather(weights, kinds)
-            given = tf.cast(samples[2], tf.float32) if self._has_weight else 1.0
-            samples = (*samples[:2], given * factors)
-        if self._with_source:
-            samples = (*samples, kinds)
-        return samples
-
-
-def _default_window(spec: Any, generated: int) -> int:
-    sizes = [
-        math.prod(size or 1 for size in item.shape) * item.dtype.size
-        for item in tf.nest.flatten(spec)
-    ]
-    # An endless source is generated while one waits for the window.
-    largest = _LARGEST_LIVE_WINDOW if generated == tf.data.INFINITE_CARDINALITY else _LARGEST_WINDOW
-    return int(np.clip(_WINDOW_BYTES // max(sum(sizes), 1), 16, largest))

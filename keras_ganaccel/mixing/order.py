@@ -101,6 +101,31 @@ class ScheduledChoices:
         return choices, totals[-1] % _ONE
 
 
+def locate(choices: np.ndarray | Choices, index: int) -> tuple[int, int, int]:
+    """Finds the pass that a global sample index lies in.
+
+    Args:
+        choices: Those of every pass, or a function from the start of a pass to its choices.
+        index: The global sample index.
+
+    Returns:
+        The number of the pass, the global index of its first sample, and the place in it.
+
+    Example:
+        >>> locate(even_choices(4, 2), 14)
+        (2, 12, 2)
+    """
+    if isinstance(choices, np.ndarray):
+        length = max(len(choices), 1)
+        return index // length, index // length * length, index % length
+    epoch, start = 0, 0
+    while True:
+        end = start + int(tf.size(choices(tf.constant(start, tf.int64))))
+        if index < end or end == start:
+            return epoch, start, index - start
+        epoch, start = epoch + 1, end
+
+
 def windows_of(choices: tf.Tensor, size: int) -> tf.Tensor:
     """Cuts choices into rows of `size`, the last filled up with `PADDING`; int8."""
     length = tf.size(choices)

@@ -14,13 +14,14 @@ import pytest
 import tensorflow as tf
 
 from keras_ganaccel.classifier.distill import Distiller
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.train import train_classifier
+from keras_ganaccel.classifier.trainee import Trainee
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.compression.finetune import FineTuner, training_stream
 from keras_ganaccel.data.inputs import ModelInputs
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
 from keras_ganaccel.gan.train import train_gan
-from keras_ganaccel.gate.arms import Recipe, real_samples
-from keras_ganaccel.gate.trainee import Trainee
 
 pytestmark = pytest.mark.train
 
@@ -101,7 +102,8 @@ def fits_distiller(sleeper):
 
 def trains_trainee(sleeper):
     recipe = Recipe(steps=4, batch_size=8, augmentation=())
-    samples = real_samples(lambda x: np.full((len(x), 2), 0.5), X, Y, 2, recipe, 0)
+    torn = lambda x: np.full((len(x), 2), 0.5)  # noqa: E731
+    samples = TransferSet.for_recipe(recipe, torn, X, Y, num_classes=2)
     trainee = Trainee(classifier(), recipe, steps_per_execution=1)
     trainee.train(samples, callbacks=[sleeper])
 

@@ -10,10 +10,10 @@ from keras_ganaccel.benchmarks.gan import withheld_rows
 from keras_ganaccel.benchmarks.protocols import PROTOCOLS
 from keras_ganaccel.benchmarks.students import Students
 from keras_ganaccel.benchmarks.subject import Settings, Subject
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.cli.main import _run
 from keras_ganaccel.config import DataConfig, GanConfig
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import Recipe
 from keras_ganaccel.modality.load import load_data
 
 SMALL = Settings(

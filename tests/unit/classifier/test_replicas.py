@@ -16,8 +16,9 @@ SCRIPT = textwrap.dedent(
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     import keras
     from keras_ganaccel.classifier.train import train_classifier
-    from keras_ganaccel.gate.arms import Recipe, real_samples
-    from keras_ganaccel.gate.trainee import Trainee
+    from keras_ganaccel.classifier.recipe import Recipe
+    from keras_ganaccel.classifier.trainee import Trainee
+    from keras_ganaccel.classifier.transfer_set import TransferSet
 
     random = np.random.default_rng(0)
     x = random.random((40, 6, 6, 1)).astype("float32")
@@ -50,7 +51,8 @@ SCRIPT = textwrap.dedent(
         with strategy.scope():
             model = build(8, 1)
         recipe = Recipe(steps=7, batch_size=8, transfer_size=60)
-        samples = real_samples(ask, x, y, 3, recipe, seed=0)
+        samples = TransferSet.for_recipe(recipe, ask, x, y, num_classes=3)
+        samples = samples.beside(ask, x[::-1], y[::-1], 0.4)
         trainee = Trainee(model, recipe)
         for _ in range(2):
             trainee.reset()

@@ -5,7 +5,8 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss
 
 from keras_ganaccel.classifier.members import ask
-from keras_ganaccel.classifier.train import evaluate, make_optimizer, train_classifier
+from keras_ganaccel.classifier.recipe import make_optimizer
+from keras_ganaccel.classifier.train import evaluate, train_classifier
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.modality.image.structures import build_classifier
 
@@ -92,6 +93,31 @@ def test_bad_arguments_are_refused_in_one_line(digits_spec, digits, arguments, m
 def test_data_of_no_known_form_are_refused(digits_spec):
     with pytest.raises(InvalidInputError, match="dict"):
         train_classifier(build_classifier(digits_spec, "mlp"), {"x": 1}, steps=1)
+
+
+class Asked:
+    """A teacher that counts the samples that it is asked about."""
+
+    def __init__(self):
+        self.samples = 0
+
+    def __call__(self, x):
+        self.samples += len(x)
+        return np.eye(10, dtype=np.float32)[np.full(len(x), 3)]
+
+
+@pytest.mark.parametrize(("augmentation", "asked"), [((), 50), (("shift",), 80 * 16)])
+def test_a_teacher_is_asked_once_about_each_sample(digits_spec, digits, augmentation, asked):
+    model, teacher = build_classifier(digits_spec, "mlp"), Asked()
+    history = train_classifier(
+        model, (digits.x[:50], digits.y[:50]), steps=80, batch_size=16, teacher=teacher,
+        augmentation=augmentation, alpha=0.0, learning_rate=1e-2,
+        validation=(digits.x_test, digits.y_test),
+    ).history  # fmt: skip
+    assert teacher.samples == asked
+    assert set(history) >= {"teacher_loss", "val_accuracy"}
+    # It has learnt what the teacher says of every sample, not the labels.
+    assert np.mean(ask(model, digits.x_test).argmax(axis=1) == 3) > 0.99
 
 
 @pytest.mark.slow

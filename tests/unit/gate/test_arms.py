@@ -2,19 +2,15 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import (
-    Arm,
-    Recipe,
-    arm_pool,
-    filtered,
-    generated_places,
-    mixed_samples,
-    real_samples,
+from keras_ganaccel.gate.arms import Arm, arm_pool, filtered, with_pool
+from keras_ganaccel.generated.candidates import (
+    Pool,
+    class_agreement,
+    most_doubted,
+    without_held_out,
 )
-from keras_ganaccel.gate.pools import Pool, class_agreement, most_doubted, without_held_out
-
-RECIPE = Recipe(steps=20, batch_size=8, augmentation=())
 
 
 @pytest.fixture
@@ -31,52 +27,63 @@ def _teacher(x):
     return np.stack([bright, 1 - bright], axis=1)
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.3, 0.5, 0.9])
-def test_generated_places_keep_the_share_everywhere(fraction):
-    places = generated_places(fraction, "constant", 1000)
-    reached = np.cumsum(places)
-    wanted = fraction * np.arange(1, 1001)
-    assert np.all(reached <= wanted + 1e-6)
-    assert np.all(wanted - reached < 1)
-
-
-def test_generated_first_begins_with_twice_the_share_and_ends_with_none():
-    places = generated_places(0.4, "generated_first", 10_000)
-    assert places.mean() == pytest.approx(0.4, abs=0.001)
-    assert places[:500].mean() == pytest.approx(0.78, abs=0.02)
-    assert places[-500:].mean() == pytest.approx(0.02, abs=0.01)
+def _read(transfer, steps, batch_size):
+    """The stream of a training: samples, labels, answers, weights, sources."""
+    batches = transfer.batches(steps, batch_size, with_source=True).as_numpy_iterator()
+    parts = [(x, y["label"], y["teacher_logits"], w, source) for x, y, w, source in batches]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def test_arms_differ_by_the_pool_alone(random):
     x, y = _images(random, 30), np.arange(30) % 2
-    real = real_samples(_teacher, x, y, 2, RECIPE, seed=0)
+    real = TransferSet.make(_teacher, x, y, num_classes=2, augmentation=(), seed=0)
     pool = Pool(_images(random, 12), np.full(12, -1))
     arm = Arm("pool", pool, 0.25, generated_weight=0.5)
-    mixed = mixed_samples(real, arm, pool, _teacher, seed=1)
-    images, targets, weights = mixed.arrays
-    stream = mixed.rows.ravel()
-    generated = stream >= 30
-    np.testing.assert_array_equal(generated, generated_places(0.25, "constant", 160))
-    np.testing.assert_array_equal(stream[~generated], real.rows.ravel()[:120])
+    mixed = with_pool(real, arm, pool, _teacher, 160, seed=1)
+    samples, labels, logits, weights, sources = _read(mixed, 20, 8)
+    assert mixed.sources == ("real", "pool")
+    generated = sources == 1
+    # Evenly spread: any stretch holds its share of the pool, to a sample.
+    reached = np.cumsum(generated)
+    assert np.all(np.abs(reached - 0.25 * np.arange(1, 161)) <= 1.0)
+    assert generated.sum() == 40
+    # A pass has every real sample once, in the order that it has without the pool.
+    alone = _read(real, 20, 8)[0]
+    np.testing.assert_array_equal(samples[~generated], alone[:120])
     # Every sample of the pool comes once before one comes twice.
-    counts = np.bincount(stream[generated] - 30, minlength=12)
+    drawn = [int(np.flatnonzero((pool.x == one).all(axis=(1, 2, 3)))[0])
+             for one in samples[generated]]  # fmt: skip
+    counts = np.bincount(drawn, minlength=12)
     assert counts.max() - counts.min() <= 1
-    np.testing.assert_array_equal(weights, [1.0] * 30 + [0.5] * 12)
-    np.testing.assert_allclose(np.exp(targets["teacher_logits"]), _teacher(images), atol=1e-6)
-    assert not targets["label"][30:].any()
-    np.testing.assert_array_equal(targets["label"][:30].sum(axis=1), 1)
+    np.testing.assert_array_equal(weights, np.where(generated, 0.5, 1.0))
+    np.testing.assert_allclose(np.exp(logits), _teacher(samples), atol=1e-6)
+    assert not labels[generated].any()
+    np.testing.assert_array_equal(labels[~generated].sum(axis=1), 1)
+
+
+def test_generated_first_begins_with_twice_the_share_and_ends_with_none(random):
+    x, y = _images(random, 100), np.arange(100) % 2
+    real = TransferSet.make(_teacher, x, y, num_classes=2, augmentation=())
+    pool = Pool(_images(random, 50), np.zeros(50, int))
+    arm = Arm("pool", pool, 0.4, schedule="generated_first")
+    sources = _read(with_pool(real, arm, pool, _teacher, 10_000, 0), 100, 100)[4]
+    assert sources.mean() == pytest.approx(0.4, abs=0.001)
+    assert sources[:500].mean() == pytest.approx(0.78, abs=0.02)
+    assert sources[-500:].mean() == pytest.approx(0.02, abs=0.01)
 
 
 def test_a_pool_is_augmented_as_the_real_samples_are(random):
-    recipe = Recipe(steps=50, batch_size=64, augmentation=("shift", "mixup"))
     x, y = _images(random, 30), np.arange(30) % 2
     pool = Pool(_images(random, 12), np.arange(12) % 2)
-    real = real_samples(_teacher, x, y, 2, recipe, seed=0)
-    images, targets, _ = mixed_samples(real, Arm("a", pool, 0.5), pool, _teacher, 0).arrays
-    extra = targets["label"][len(real.arrays[0]) :]
-    assert len(extra) == 1600
+    real = TransferSet.make(
+        _teacher, x, y, num_classes=2, size=1600, augmentation=("shift", "mixup")
+    )
+    mixed = with_pool(real, Arm("a", pool, 0.5), pool, _teacher, 3200, 0)
+    samples, labels, logits, _, sources = _read(mixed, 50, 64)
+    extra = labels[sources == 1]
+    assert len(extra) == mixed.generated.size == 1600
     assert (extra.max(axis=1) < 1).any()
-    np.testing.assert_allclose(np.exp(targets["teacher_logits"]), _teacher(images), atol=1e-6)
+    np.testing.assert_allclose(np.exp(logits), _teacher(samples), atol=1e-6)
 
 
 def test_samples_nearest_to_a_held_out_one_are_left_out(random):

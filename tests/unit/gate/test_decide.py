@@ -3,13 +3,14 @@ import json
 import numpy as np
 import pytest
 
+from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import Arm, Recipe
+from keras_ganaccel.gate.arms import Arm
 from keras_ganaccel.gate.compare import Score
 from keras_ganaccel.gate.decide import ArmResult, broken, choose, surviving, utility_gate
 from keras_ganaccel.gate.headroom import headroom
-from keras_ganaccel.gate.pools import Pool
 from keras_ganaccel.gate.statistics import PairedTest
+from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.modality.image.structures import build_classifier
 

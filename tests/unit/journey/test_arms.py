@@ -56,13 +56,13 @@ def test_a_run_compares_what_the_student_doubts(finished):
 @pytest.mark.parametrize(("decision", "pools"), [("gan_disagreement", 400), ("gan", 200)])
 def test_the_student_learns_from_what_was_chosen(finished, data, monkeypatch, decision, pools):
     drawn = []
-    mixed = choose.mixed_samples
+    mixed = choose.with_pool
 
-    def watched(real, arm, pool, teacher, seed):
+    def watched(real, arm, pool, *rest):
         drawn.append((arm.name, len(arm.pool.x), len(pool.x), np.unique(pool.y).tolist()))
-        return mixed(real, arm, pool, teacher, seed)
+        return mixed(real, arm, pool, *rest)
 
-    monkeypatch.setattr(choose, "mixed_samples", watched)
+    monkeypatch.setattr(choose, "with_pool", watched)
     gate = finished.record("gate")
     finished.finish("gate", {**gate, "ledger": {**gate["ledger"], "decision": decision}})
     accelerate(data=data, resume=finished.path, only=("student",))

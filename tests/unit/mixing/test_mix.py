@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.mixing.mix import generated_count, mix_datasets
+from keras_ganaccel.mixing.interleave import generated_count
+from keras_ganaccel.mixing.mix import mix_datasets
 
 CLASSES = 5
 FIRST_GENERATED = 10_000

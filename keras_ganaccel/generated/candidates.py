@@ -1,10 +1,12 @@
-"""Pools: what may be streamed beside the real samples, and which of it."""
+"""Candidates: what may be trained on beside the real samples, and which of it."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from sklearn.metrics import cohen_kappa_score, pairwise_distances_argmin_min
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.generated.coverage import Disagreement
+from keras_ganaccel.generated.rows import CHUNK, StoredRows, joined_rows, selected
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,8 @@ class Pool:
     """Samples beside the real ones.
 
     Args:
-        x: float32 ``(n, height, width, channels)`` in [0, 1].
+        x: float32 ``(n, height, width, channels)`` in [0, 1], as an array; `Pool.stored` reads
+            them from disk instead.
         y: The classes that they were made for, integers ``(n,)``; -1 for none.
 
     Example:
@@ -36,8 +40,25 @@ class Pool:
         (4, True)
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
+
+    @classmethod
+    def stored(cls, folder: str | Path) -> Pool:
+        """A pool that `write_pool` finished; its samples stay on disk until they are asked for."""
+        samples = StoredRows(folder)
+        return cls(samples, samples.labels)
+
+    def chosen(self, mask: np.ndarray) -> Pool:
+        """The samples of a mask, bool ``(n,)``."""
+        return Pool(selected(self.x, mask), self.y[mask])
+
+    def mask_by(self, judge: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """What a function ``(x, y) -> bool`` says of each sample, asked about some at a time."""
+        if isinstance(self.x, np.ndarray):
+            return np.asarray(judge(self.x, self.y), bool)
+        parts = [slice(start, start + CHUNK) for start in range(0, len(self.y), CHUNK)]
+        return np.concatenate([np.asarray(judge(self.x[part], self.y[part])) for part in parts])
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y) or len(self.x) == 0:
@@ -48,7 +69,9 @@ class Pool:
 
     def digest(self) -> str:
         """A short checksum of the content."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.x).tobytes())
+        digest = hashlib.sha256()
+        for start in range(0, len(self.y), CHUNK):
+            digest.update(np.ascontiguousarray(self.x[start : start + CHUNK]).tobytes())
         digest.update(np.ascontiguousarray(self.y).tobytes())
         return digest.hexdigest()[:16]
 
@@ -73,11 +96,11 @@ def most_doubted(pool: Pool, teacher: Any, student: Any, keep: float, seed: int)
     # At random: a regular choice may fall on one class.
     few = np.random.default_rng(seed).permutation(len(pool.x))[:_CALIBRATION]
     doubts = Disagreement(student, teacher, pool.x[few], keep=keep, seed=seed)
-    kept = doubts.mask(pool.x, pool.y)
+    kept = pool.mask_by(doubts.mask)
     if not kept.any():
         logger.warning("The student doubts no sample of the pool, which is used whole.")
         kept[:] = True
-    return unasked(Pool(pool.x[kept], pool.y[kept]))
+    return unasked(pool.chosen(kept))
 
 
 def unasked(pool: Pool) -> Pool:
@@ -87,9 +110,8 @@ def unasked(pool: Pool) -> Pool:
 
 def joined(*pools: Pool) -> Pool:
     """The samples of several pools as one."""
-    return Pool(
-        np.concatenate([each.x for each in pools]), np.concatenate([each.y for each in pools])
-    )
+    x, order = joined_rows([each.x for each in pools])
+    return Pool(x, np.concatenate([each.y for each in pools])[order])
 
 
 def class_agreement(pool: Pool, teacher: Any, most: int = 500) -> float | None:
@@ -131,8 +153,7 @@ def without_held_out(pool: Pool, training: np.ndarray, held_out: np.ndarray) -> 
     Returns:
         bool ``(len(pool.x),)``: True to keep.
     """
-    to_training, to_held_out = (_nearest(pool.x, images) for images in (training, held_out))
-    return to_training <= to_held_out
+    return pool.mask_by(lambda x, y: _nearest(x, training) <= _nearest(x, held_out))
 
 
 def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
