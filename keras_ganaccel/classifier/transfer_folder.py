@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,13 @@ from keras_ganaccel.errors import DamagedFileError, InvalidInputError, MissingFi
 from keras_ganaccel.files import shown
 from keras_ganaccel.json_files import read_json, write_json
 
-FACTS = "transfer_set.json"
 _SCHEMA = 1
 _MOST_BYTES = 2**26
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What ``transfer_set.json`` says of a part.
+    """What ``NAME.json`` says of the part NAME.
 
     Args:
         request: What the part was asked for with; tells it from every other one.
@@ -82,8 +81,9 @@ class TransferFolder:
             DamagedFileError: A shard of a finished part is damaged.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        entries = self._entries() if (self.path / FACTS).is_file() else {}
-        entry = entries.get(name, Entry(dict(request), size, layout.shape, layout.num_classes))
+        entry = self._entry(name)
+        if entry is None:
+            entry = Entry(dict(request), size, layout.shape, layout.num_classes)
         self._check_request(entry.request, request)
         shards = whole_shards(self.path, entry.shards)
         if entry.finished and len(shards) < len(entry.shards):
@@ -93,35 +93,29 @@ class TransferFolder:
                 leftover.unlink()
             for shard in write_shards(self.path, name, layout, size, made_from, source, shards):
                 shards.append(shard)
-                entries[name] = _with(entry, shards, finished=False)
-                self._save(entries)
-            entries[name] = _with(entry, shards, finished=True)
-            self._save(entries)
-        return self._part(entries[name])
+                self._save(name, entry, shards, finished=False)
+            entry = self._save(name, entry, shards, finished=True)
+        return self._part(entry)
 
-    def read(self) -> tuple[dict[str, Entry], dict[str, StoredPart]]:
-        """Reads what is finished.
-
-        Returns:
-            The entries and the parts, by name.
+    def read(self, name: str) -> tuple[Entry, StoredPart] | None:
+        """Reads a part that is finished; None if there is none of that name.
 
         Raises:
-            MissingFileError: There is no finished transfer set, or a shard is missing.
-            DamagedFileError: ``transfer_set.json`` is damaged.
+            MissingFileError: It is not finished, or a shard is missing.
+            DamagedFileError: What is said of it is damaged.
         """
-        if not (self.path / FACTS).is_file():
-            raise _unfinished(self.path)
-        entries = self._entries()
-        if not entries or not all(entry.finished for entry in entries.values()):
-            raise _unfinished(self.path)
-        for entry in entries.values():
-            for shard in entry.shards:
-                if not (self.path / shard["file"]).is_file():
-                    raise MissingFileError(
-                        "A shard of the transfer set is missing. Received: "
-                        f"{shown(self.path / shard['file'])!r}. Write the set anew."
-                    )
-        return entries, {name: self._part(entry) for name, entry in entries.items()}
+        entry = self._entry(name)
+        if entry is None:
+            return None
+        if not entry.finished:
+            raise unfinished(self.path)
+        for shard in entry.shards:
+            if not (self.path / shard["file"]).is_file():
+                raise MissingFileError(
+                    "A shard of the transfer set is missing. Received: "
+                    f"{shown(self.path / shard['file'])!r}. Write the set anew."
+                )
+        return entry, self._part(entry)
 
     def _part(self, entry: Entry) -> StoredPart:
         paths = tuple(self.path / shard["file"] for shard in entry.shards)
@@ -136,29 +130,26 @@ class TransferFolder:
                 "delete this one."
             )
 
-    def _save(self, entries: Mapping[str, Entry]) -> None:
-        parts = {name: vars(entry) for name, entry in entries.items()}
-        write_json(self.path / FACTS, {"schema": _SCHEMA, "parts": parts})
+    def _save(
+        self, name: str, entry: Entry, shards: list[Mapping[str, Any]], finished: bool
+    ) -> Entry:
+        entry = replace(entry, shards=tuple(shards), finished=finished)
+        write_json(self.path / f"{name}.json", {"schema": _SCHEMA, **vars(entry)})
+        return entry
 
-    def _entries(self) -> dict[str, Entry]:
-        path = self.path / FACTS
+    def _entry(self, name: str) -> Entry | None:
+        path = self.path / f"{name}.json"
+        if not path.is_file():
+            return None
         try:
             values = read_json(path.read_bytes(), most_bytes=_MOST_BYTES)
-            if values["schema"] != _SCHEMA:
+            if values.pop("schema") != _SCHEMA:
                 raise ValueError
-            return {
-                name: Entry(
-                    **{
-                        **entry,
-                        "shape": tuple(entry["shape"]),
-                        "shards": tuple(
-                            {key: shard[key] for key in ("file", "samples", "sha256")}
-                            for shard in entry["shards"]
-                        ),
-                    }
-                )
-                for name, entry in values["parts"].items()
-            }
+            shards = tuple(
+                {key: shard[key] for key in ("file", "samples", "sha256")}
+                for shard in values.pop("shards")
+            )
+            return Entry(**{**values, "shape": tuple(values["shape"]), "shards": shards})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _damaged(path) from None
 
@@ -172,10 +163,6 @@ def digest_of(*arrays: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _with(entry: Entry, shards: list[Mapping[str, Any]], finished: bool) -> Entry:
-    return Entry(entry.request, entry.size, entry.shape, entry.num_classes, tuple(shards), finished)
-
-
 def _damaged(path: Path) -> DamagedFileError:
     return DamagedFileError(
         f"A file of the transfer set is damaged. Received: {shown(path)!r}. Restore it, or delete "
@@ -183,7 +170,8 @@ def _damaged(path: Path) -> DamagedFileError:
     )
 
 
-def _unfinished(path: Path) -> MissingFileError:
+def unfinished(path: Path) -> MissingFileError:
+    """What is raised where a transfer set is not there, or not whole."""
     return MissingFileError(
         f"No finished transfer set. Received: {shown(path)!r}. Name a folder that "
         "TransferSet.make finished."

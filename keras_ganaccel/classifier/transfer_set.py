@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.transfer import LOGITS, AugmentedSamples, answered
-from keras_ganaccel.classifier.transfer_folder import TransferFolder, digest_of
+from keras_ganaccel.classifier.transfer_folder import TransferFolder, digest_of, unfinished
 from keras_ganaccel.classifier.transfer_parts import Columns, Part, held_part, layout_of
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.mixing.interleave import mixed_batches
@@ -175,16 +175,19 @@ class TransferSet:
             MissingFileError: There is no finished set, or a shard is missing.
             DamagedFileError: What the folder says of itself is damaged.
         """
-        entries, parts = TransferFolder(Path(folder)).read()
-        real = entries[_REAL].request
-        mixture = entries[_GENERATED].request if _GENERATED in entries else {}
+        stored = TransferFolder(Path(folder))
+        real, generated = stored.read(_REAL), stored.read(_GENERATED)
+        if real is None:
+            raise unfinished(Path(folder))
+        entry, part = real
+        mixture = {} if generated is None else generated[0].request
         return cls(
-            real=parts[_REAL],
-            generated=parts.get(_GENERATED),
+            real=part,
+            generated=None if generated is None else generated[1],
             generated_fraction=mixture.get("generated_fraction", 0.0),
             schedule=mixture.get("schedule", "constant"),
-            seed=real["seed"],
-            augmentation=tuple(real["augmentation"]),
+            seed=entry.request["seed"],
+            augmentation=tuple(entry.request["augmentation"]),
             sources=tuple(mixture.get("sources", (_REAL,))),
             folder=Path(folder),
         )

@@ -170,8 +170,8 @@ def test_damage_and_other_requests_are_refused_in_one_line(tmp_path, small_shard
     shard.unlink()
     with pytest.raises(MissingFileError, match="real-00003"):
         TransferSet.read(folder)
-    (folder / "transfer_set.json").write_text(json.dumps({"schema": 1, "parts": [1]}))
-    with pytest.raises(DamagedFileError, match=r"transfer_set\.json"):
+    (folder / "real.json").write_text(json.dumps({"schema": 1, "shards": [1]}))
+    with pytest.raises(DamagedFileError, match=r"real\.json"):
         TransferSet.read(folder)
     with pytest.raises(MissingFileError):
         TransferSet.read(tmp_path / "nothing")
