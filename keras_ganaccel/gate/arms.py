@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_ganaccel.classifier.transfer_set import TransferSet, check_mixture
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.generated.candidates import Pool, without_held_out
+from keras_ganaccel.generated.candidates import Pool, most_doubted, without_held_out
 from keras_ganaccel.generated.filters import Filter
 
 logger = logging.getLogger(__name__)
@@ -164,6 +164,25 @@ def filtered(arm: Arm, pool: Pool, teacher: Any) -> Pool:
     if arm.filter is None:
         return pool
     return _kept(pool, pool.mask_by(arm.filter(teacher).mask), arm)
+
+
+def chosen(arm: Arm, pool: Pool, teacher: Any, doubting: Callable[[], Any], seed: int) -> Pool:
+    """What the arm's filter and a student's doubts leave of a pool.
+
+    Args:
+        arm: The arm whose filter and share count.
+        pool: The samples.
+        teacher: The teacher that the filter asks and that the student learns from.
+        doubting: Gives a student that has learnt from the real samples; called if it is needed.
+        seed: Seed of the choice.
+
+    Returns:
+        The pool that is left.
+    """
+    pool = filtered(arm, pool, teacher)
+    if arm.doubted is None:
+        return pool
+    return most_doubted(pool, teacher, doubting(), arm.doubted, seed)
 
 
 def _kept(pool: Pool, mask: np.ndarray, arm: Arm) -> Pool:

@@ -21,9 +21,9 @@ from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.trainee import Trainee
 from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gate.arms import Arm, arm_pool, filtered, with_pool
+from keras_ganaccel.gate.arms import Arm, arm_pool, chosen, with_pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
-from keras_ganaccel.generated.candidates import class_agreement, most_doubted
+from keras_ganaccel.generated.candidates import class_agreement
 from keras_ganaccel.json_files import read_sealed_json, write_sealed_json
 from keras_ganaccel.seeds import derive_seed
 
@@ -238,11 +238,12 @@ class PairedComparison:
         x, y = self.x[shared.training], self.y[shared.training]
         pool = arm_pool(arm, x, y, seed, held_out=self.x[shared.held_out])
         agreement = class_agreement(pool, shared.teacher)
-        pool = filtered(arm, pool, shared.teacher)
-        if arm.doubted is not None:
+
+        def doubting() -> Any:
             self._fit(shared.real, pair, False)
-            student = self._trainee.probabilities
-            pool = most_doubted(pool, shared.teacher, student, arm.doubted, seed)
+            return self._trainee.probabilities
+
+        pool = chosen(arm, pool, shared.teacher, doubting, seed)
         samples = with_pool(shared.real, arm, pool, shared.teacher, self.recipe.samples, seed)
         return samples, agreement
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from keras_ganaccel.classifier.teacher import Ensemble
 from keras_ganaccel.clones import clone
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.data.labelled import LabelledData
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.journey.progress import Progress
 from keras_ganaccel.journey.user_model import with_unit_input
 from keras_ganaccel.rundir import RunFolder
@@ -21,6 +22,8 @@ from keras_ganaccel.seeds import derive_seed
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -111,15 +114,51 @@ class Journey:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[R]):
     """One step of the journey.
 
     Args:
         name: Its name in progress lines and records.
-        work: Does it and returns its record (plain values).
+        work: Does it and returns its record.
         summary: Tells the record's outcome in a few words.
+        record: The dataclass of its record, of values that JSON can hold, or `dict`.
     """
 
     name: str
-    work: Callable[[Journey], dict[str, Any]]
-    summary: Callable[[dict[str, Any]], str]
+    work: Callable[[Journey], R]
+    summary: Callable[[R], str]
+    record: type[R] = dict  # type: ignore[assignment]
+
+    def values(self, record: R) -> dict[str, Any]:
+        """The record as JSON holds it."""
+        return asdict(record) if is_dataclass(record) else dict(record)  # type: ignore[arg-type, call-overload]
+
+    def read(self, journey: Journey) -> R | None:
+        """What the stage recorded in a run, or None if it is still to do.
+
+        Raises:
+            InvalidInputError: The record is another version's.
+        """
+        values = journey.run.record(self.name)
+        if values is None:
+            return None
+        if not is_dataclass(self.record):
+            return self.record(values)  # type: ignore[call-arg]
+        known = {field.name for field in fields(self.record)}
+        try:
+            return self.record(**{key: values[key] for key in values if key in known})
+        except TypeError:
+            raise InvalidInputError(
+                f"The record of the stage {self.name!r} is another version's. Received: the run "
+                f"{str(journey.run.path)!r}. Start a new run."
+            ) from None
+
+    def done(self, journey: Journey) -> R:
+        """What the stage recorded, where it must have been done."""
+        found = self.read(journey)
+        if found is None:
+            raise InvalidInputError(
+                f"The stage {self.name!r} comes first. Received: a run without its record. "
+                "Do it, or leave `only` out."
+            )
+        return found

@@ -49,12 +49,11 @@ def travel(journey: Journey, only: Sequence[str] | None) -> AccelerationResult:
     try:
         for index, stage in enumerate(stages, start=1):
             progress.start(stage.name, index, len(stages))
-            record = run.record(stage.name)
-            if record is None:
-                record = _done(journey, stage)
-                progress.finish(stage.name, stage.summary(record))
+            before = stage.read(journey)
+            if before is None:
+                progress.finish(stage.name, stage.summary(_done(journey, stage)))
             else:
-                progress.finish(stage.name, f"{stage.summary(record)} (done before)")
+                progress.finish(stage.name, f"{stage.summary(before)} (done before)")
     except KeyboardInterrupt:
         raise RunInterrupted(f"Interrupted. {_how_to_go_on(run)}", str(run.path)) from None
     finally:
@@ -62,7 +61,7 @@ def travel(journey: Journey, only: Sequence[str] | None) -> AccelerationResult:
     return AccelerationResult(run.path)
 
 
-def _done(journey: Journey, stage: Stage) -> dict[str, Any]:
+def _done(journey: Journey, stage: Stage[Any]) -> Any:
     """Does a stage, and returns its record."""
     run = journey.run
     # A stage must not depend on what ran before it in the same process.
@@ -70,7 +69,8 @@ def _done(journey: Journey, stage: Stage) -> dict[str, Any]:
     try:
         with run.written() as files:
             found = stage.work(journey)
-        return run.finish(stage.name, found, files)
+        run.finish(stage.name, stage.values(found), files)
+        return stage.done(journey)
     except Exception as error:
         failure = _explained(error, stage, run)
         if failure is None:
@@ -78,7 +78,7 @@ def _done(journey: Journey, stage: Stage) -> dict[str, Any]:
         raise failure from error
 
 
-def _explained(error: Exception, stage: Stage, run: RunFolder) -> RunFailedError | None:
+def _explained(error: Exception, stage: Stage[Any], run: RunFolder) -> RunFailedError | None:
     """What a failure of the disk is told as; None for every other one."""
     if out_of_space(error):
         return RunFailedError(

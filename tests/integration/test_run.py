@@ -120,9 +120,9 @@ def ganaccel(run, capfd):
 
 def test_it_prints_a_line_per_stage_and_where_the_report_is(finished):
     lines = finished[1].splitlines()
-    assert [line.split()[0] for line in lines[:12]] == [f"[{i}/12]" for i in range(1, 13)]
+    assert [line.split()[0] for line in lines[:13]] == [f"[{i}/13]" for i in range(1, 14)]
     # The verdict first, then the table with what the student is held against.
-    assert lines[13].startswith(("The student", "The int8 file"))
+    assert lines[14].startswith(("The student", "The int8 file"))
     assert "teacher, ensemble of 2" in finished[1]
     assert lines[-1] == "Report: run/report.html"
 
@@ -381,7 +381,8 @@ EARLY_AND_LATE = [("gan", gan_is_under_way), ("gate", some_pairs_are_done)]
 EVERYWHERE = [
     ("teacher", after("data")),
     *EARLY_AND_LATE,
-    ("student", after("gate")),
+    ("transfer_set", after("gate")),
+    ("student", after("transfer_set")),
     ("compress", after("student")),
     ("export", after("compress")),
     ("verify", after("export")),

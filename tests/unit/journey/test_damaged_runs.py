@@ -23,8 +23,8 @@ from keras_ganaccel.export.manifest import write_manifest
 from keras_ganaccel.journey import stages
 from keras_ganaccel.journey.accelerate import accelerate
 from keras_ganaccel.journey.context import Stage
-from keras_ganaccel.journey.learn import describe_data
 from keras_ganaccel.journey.progress import Silent
+from keras_ganaccel.journey.stages.describe_data import describe_data
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.rundir import RunFolder
 
