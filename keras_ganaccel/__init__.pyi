@@ -81,6 +81,7 @@ from .metrics.proportions import paired_difference as paired_difference
 from .metrics.prdc import prdc as prdc
 
 # Pools of generated samples, their sources and filters, and the mixed stream.
+from .generated.controls import NoiseSource as NoiseSource
 from .generated.coverage import Disagreement as Disagreement
 from .generated.coverage import LabelMixing as LabelMixing
 from .generated.filters import ConfidenceBand as ConfidenceBand
@@ -98,6 +99,7 @@ from .generated.rejection import DiscriminatorRejection as DiscriminatorRejectio
 from .generated.rejection import discriminator_score as discriminator_score
 from .generated.sources import GanSource as GanSource
 from .generated.sources import Generator as Generator
+from .generated.sources import MixtureSource as MixtureSource
 from .generated.sources import Source as Source
 from .generated.sources import make_source as make_source
 from .generated.row_source import RowLayout as RowLayout
@@ -112,6 +114,8 @@ from .generated.tabular import SmoteNC as SmoteNC
 from .generated.tabular import Spunge as Spunge
 
 # Whether generated data help.
+from .gate.arm_registry import ArmPlan as ArmPlan
+from .gate.arm_registry import build_arm as build_arm
 from .gate.arms import Arm as Arm
 from .gate.compare import Score as Score
 from .gate.decide import ArmResult as ArmResult

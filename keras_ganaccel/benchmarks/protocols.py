@@ -17,22 +17,16 @@ from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.trainee import Trainee
 from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.clones import clone
-from keras_ganaccel.generated.candidates import Pool, joined, most_doubted, unasked
+from keras_ganaccel.gate.arm_registry import CHOICE, PoolFactory, build_arm, plan_of
+from keras_ganaccel.gate.arms import Arm
+from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.generated.coverage import LabelMixing
-from keras_ganaccel.generated.filters import Filter, TeacherAgreement
+from keras_ganaccel.generated.filters import TeacherAgreement
 from keras_ganaccel.generated.sources import GanSource, Source
 from keras_ganaccel.generated.statistical import PCAGaussian, Smote
 from keras_ganaccel.seeds import derive_seed
 
-# Drawn for every sample that is kept where the student's doubts choose.
-_CHOICE = 4
 _SHARE_OF_BASELINE = 0.98
-# What the student's doubts choose from, in equal shares.
-_CHOSEN_FROM = {
-    "gan": ("gan", "gan_between"),
-    "pca": ("pca",),
-    "gan_and_pca": ("gan", "gan_between", "gan_early", "pca"),
-}
 
 
 def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
@@ -45,9 +39,33 @@ def _sources(subject: Subject) -> Mapping[str, Callable[[], Source]]:
             subject.spec.num_classes,
             seed=seed,
         ),
-        "pca": lambda: PCAGaussian.fit(subject.x, subject.y, seed=seed),
+        "pca_gaussian": lambda: PCAGaussian.fit(subject.x, subject.y, seed=seed),
         "smote": lambda: Smote.fit(subject.x, subject.y, seed=seed),
     }
+
+
+def _arm(subject: Subject, name: str, draw: Callable[[str, int], Pool]) -> Arm:
+    """An arm of the registry whose pools are drawn when they are needed.
+
+    Args:
+        subject: The subject.
+        name: The arm's name.
+        draw: From a source's name and a size to the pool.
+    """
+    plan, size = plan_of(name), subject.settings.pool_size
+    each = CHOICE * size // len(plan.sources) if plan.doubted else size
+
+    def pool_of(source: str) -> PoolFactory:
+        return lambda x, y, seed: draw(source, each)
+
+    arm = build_arm(
+        name,
+        {source: pool_of(source) for source in plan.sources},
+        generated_fraction=subject.settings.fraction,
+        judge=TeacherAgreement,
+    )
+    assert arm is not None, "each of its sources was given"
+    return arm
 
 
 class Augmentation:
@@ -78,13 +96,7 @@ class Augmentation:
             recipe = subject.with_recipe(augmentation=policies[arm])
             samples = students.real(recipe)
         else:
-            name, _, way = arm.partition("_")
-            keep = TeacherAgreement(subject.teacher) if way else None
-            samples, found = students.mixed(
-                subject.pool(_sources(subject)[name]()),
-                keep,
-                "generated_first" if way == "filtered_first" else "constant",
-            )
+            samples, found = students.mixed(_arm(subject, arm, subject.drawn(_sources(subject))))
         return {**found, **students.averaged(recipe, samples)}
 
 
@@ -115,7 +127,8 @@ class Distillation:
         if arm in ("labels", "labels_augmented", "kd_plain", "kd", "kd_longer"):
             samples = students.real(recipe)
         else:
-            samples, found = students.mixed(*self._pool(arm))
+            built = _arm(self._subject, arm, self._drawn)
+            samples, found = students.mixed(built, self._student_in_doubt)
         figures = students.averaged(recipe, samples, labels_only=arm.startswith("labels"))
         return {**found, "step_seconds": students.step_seconds, **figures}
 
@@ -127,28 +140,13 @@ class Distillation:
         more = self._subject.gan_facts["gan_seconds"] / self._students.step_seconds
         return self._subject.with_recipe(steps=recipe.steps + round(more))
 
-    def _pool(self, arm: str) -> tuple[Pool, Filter | None]:
-        subject = self._subject
-        if arm == "oracle":
-            return Pool(subject.withheld, np.full(len(subject.withheld), -1)), None
-        size = subject.settings.pool_size
-        if arm == "gan_filtered":
-            return self._drawn("gan", size), TeacherAgreement(subject.teacher)
-        if not arm.endswith("_disagreement"):
-            pool = self._drawn(arm, size)
-            # Hardly any of the early generator's samples show the class that was asked for.
-            return (unasked(pool) if arm == "gan_early" else pool), None
-        chosen = _CHOSEN_FROM[arm.removesuffix("_disagreement")]
-        each = _CHOICE * size // len(chosen)
-        pool = joined(*(self._drawn(name, each) for name in chosen))
-        student, teacher = self._student_in_doubt(), subject.teacher
-        return most_doubted(pool, teacher, student, 1 / _CHOICE, subject.seed), None
-
     def _drawn(self, name: str, size: int) -> Pool:
         """A source's first samples, which are the same for all arms: drawn once."""
+        if name == "unlabelled":
+            return Pool(self._subject.withheld, np.full(len(self._subject.withheld), -1))
         drawn = self._pools.get(name)
         if drawn is None or len(drawn.y) < size:
-            drawn = self._pools[name] = self._subject.pool(_sources(self._subject)[name](), size)
+            drawn = self._pools[name] = self._subject.drawn(_sources(self._subject))(name, size)
         return Pool(drawn.x[:size], drawn.y[:size])
 
     def _student_in_doubt(self) -> keras.Model:
@@ -201,12 +199,12 @@ class TimeToAccuracy:
         return curve, self._students.step_seconds
 
     def _with_pool(self, arm: str) -> tuple[TransferSet, Figures]:
-        subject, name = self._subject, arm.partition("_")[0]
-        trained = float(subject.gan_facts["gan_seconds"]) if name == "gan" else 0.0
+        subject = self._subject
+        of_gan = "gan" in plan_of(arm).sources
+        trained = float(subject.gan_facts["gan_seconds"]) if of_gan else 0.0
         began = time.perf_counter()
-        pool = subject.pool(_sources(subject)[name]())
-        keep = TeacherAgreement(subject.teacher) if arm == "gan_filtered" else None
-        samples, found = self._students.mixed(pool, keep)
+        built = _arm(subject, arm, subject.drawn(_sources(subject)))
+        samples, found = self._students.mixed(built)
         return samples, {**found, "pool_seconds": trained + time.perf_counter() - began}
 
 
@@ -264,11 +262,11 @@ class Imbalance:
             ]
             chosen = np.concatenate(rows)
             return np.concatenate([x, x[chosen]]), np.concatenate([y, y[chosen]]), {}
-        name, _, way = arm.partition("_")
-        source = _sources(subject)[name]()
-        if not way:
+        plan = plan_of(arm)
+        source = _sources(subject)[plan.sources[0]]()
+        if not plan.filtered:
             return np.concatenate([x, source.sample(wanted, 0)]), np.concatenate([y, wanted]), {}
-        many = np.repeat(wanted, _CHOICE)
+        many = np.repeat(wanted, CHOICE)
         made = source.sample(many, 0)
         seen = ask(subject.teacher, made).argmax(axis=1) == many
         kept = [np.flatnonzero(seen & (many == label))[:missing]

@@ -17,10 +17,8 @@ from keras_ganaccel.classifier.trainee import Trainee
 from keras_ganaccel.classifier.transfer_set import TransferSet
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
-from keras_ganaccel.gate.arms import Arm, filtered, with_pool
+from keras_ganaccel.gate.arms import Arm, arm_pool, chosen, with_pool
 from keras_ganaccel.gate.statistics import calibrated_log_loss
-from keras_ganaccel.generated.candidates import Pool
-from keras_ganaccel.generated.filters import Filter
 from keras_ganaccel.seeds import derive_seed
 
 Figures = dict[str, Any]
@@ -69,30 +67,23 @@ class Students:
         return self._real[recipe]
 
     def mixed(
-        self, pool: Pool, kept: Filter | None = None, schedule: str = "constant"
+        self, arm: Arm, doubting: Callable[[], Any] = lambda: None
     ) -> tuple[TransferSet, Figures]:
-        """The real samples of the settings' recipe with a pool among them.
+        """The real samples of the settings' recipe with an arm's pool among them.
 
         Args:
-            pool: Further samples.
-            kept: A filter.
-            schedule: See `Arm`.
+            arm: The arm.
+            doubting: Gives a student that has learnt from the real samples, where doubts choose.
 
         Returns:
-            The samples, and the filter's acceptance.
+            The samples, and the share of the pool that the arm kept.
         """
-        subject = self.subject
-        arm = Arm(
-            "pool",
-            pool,
-            subject.settings.fraction,
-            schedule,
-            filter=None if kept is None else lambda _: kept,
-        )
-        left = filtered(arm, pool, None)
-        teacher = nobody(subject) if self.labels_only else subject.teacher
-        seed = derive_seed(subject.seed, "pool")
+        subject, seed = self.subject, derive_seed(self.subject.seed, "pool")
+        pool = arm_pool(arm, subject.x, subject.y, seed)
+        # Filters ask the subject's teacher, even where the student learns from labels alone.
+        left = chosen(arm, pool, _Late(subject), doubting, seed)
         recipe = subject.settings.recipe
+        teacher = nobody(subject) if self.labels_only else subject.teacher
         samples = with_pool(self.real(recipe), arm, left, teacher, recipe.samples, seed)
         return samples, {"acceptance": len(left.x) / len(pool.x)}
 
@@ -201,6 +192,17 @@ class _Look(keras.callbacks.Callback):
         if step // _LOOK_EVERY > done // _LOOK_EVERY or step == self._steps:
             seen = self._trainee.logits(self._x).argmax(axis=1)
             self.curve.append((step, float(np.mean(seen == self._y))))
+
+
+class _Late:
+    """The subject's teacher, trained when it is first asked: many an arm asks nobody."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Asks it."""
+        return self._subject.teacher.predict_proba(x)
 
 
 def nobody(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:

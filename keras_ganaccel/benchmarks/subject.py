@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,10 @@ class Subject:
         size = size or self.settings.pool_size
         y = np.resize(np.arange(self.spec.num_classes), size)
         return Pool(source.sample(y, 0), y)
+
+    def drawn(self, sources: Mapping[str, Callable[[], Source]]) -> Callable[[str, int], Pool]:
+        """Draws balanced pools of so many samples from sources, by their names."""
+        return lambda name, size: self.pool(sources[name](), size)
 
     def facts(self) -> dict[str, Any]:
         """What a table must say of a seed: its labels, its teacher, its generator, their cost.

@@ -33,6 +33,11 @@ class ArmPlan:
         unasked: Whether the classes that were asked for are left out, where hardly any sample
             shows them.
         learnt_from_labels: See `Arm`.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> ga.ArmPlan(("gan", "smote"), doubted=True).schedule
+        'constant'
     """
 
     sources: tuple[str, ...]
@@ -96,6 +101,13 @@ def build_arm(
 
     Returns:
         The arm, or None if none of its pools is at hand.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> pool = ga.Pool(np.zeros((4, 8, 8, 1), np.float32), np.array([0, 0, 1, 1]))
+        >>> ga.build_arm("gan_first", {"gan": pool}, generated_fraction=0.5).schedule
+        'generated_first'
     """
     plan = plan or plan_of(name)
     found = [pools[source] for source in plan.sources if source in pools]

@@ -1,7 +1,7 @@
 """Samples that cover ground which the labels' neighbourhood does not.
 
 A faithful pool repeats what the student already knows. These look for samples that are unlike: on
-which the student and its teacher differ, between classes, or slightly disturbed.
+which the student and its teacher differ, or between classes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.members import answer_function, teacher_function
+from keras_ganaccel.classifier.members import answer_function
 from keras_ganaccel.classifier.outputs import EPSILON
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.noise import noise_rows, uniform_rows
+from keras_ganaccel.gan.noise import uniform_rows
 from keras_ganaccel.generated.filters import content_uniforms
-from keras_ganaccel.generated.sources import GanSource, Source, weights_digest
+from keras_ganaccel.generated.sources import GanSource
 from keras_ganaccel.modality.image.layers import ClassEmbedding
 from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
@@ -93,101 +93,6 @@ class Disagreement:
         return disagreement(self._teacher(x), self._student(x))
 
 
-class OptimizedLatents:
-    """GAN samples whose noise was moved to where student and teacher disagree.
-
-    Gradient ascent through the differentiable generator on the divergence of the student from the
-    teacher, plus the teacher's log-probability of the asked-for class, so that the sample stays of
-    its class. Each step has a fixed length, and the noise keeps its norm, so that it stays where
-    the generator was trained.
-
-    Args:
-        source: Where the noise starts from.
-        teacher: A Keras classifier; others have no gradient.
-        student: A Keras classifier.
-        steps: Steps of the ascent.
-        step_size: Length of a step, as a share of the noise's norm.
-        class_weight: Weight of the teacher's log-probability of the class.
-    """
-
-    def __init__(
-        self,
-        source: GanSource,
-        teacher: keras.Model,
-        student: keras.Model,
-        *,
-        steps: int = 8,
-        step_size: float = 0.05,
-        class_weight: float = 1.0,
-    ) -> None:
-        for name, model in (("teacher", teacher), ("student", student)):
-            if not isinstance(model, keras.Model):
-                raise InvalidInputError(
-                    f"Latents are optimised through a Keras model. Received: {name} of type "
-                    f"{type(model).__name__}. Use the filter Disagreement instead."
-                )
-        self._source, self._steps, self._step_size = source, steps, step_size
-        self._class_weight = class_weight
-        classes = int(teacher.output_shape[-1])
-        self._num_classes = max(classes, 2)
-        self._teacher = teacher_function(teacher, self._num_classes)
-        self._student = teacher_function(student, self._num_classes)
-        self._models = (teacher, student)
-        self._ascend = tf.function(self._ascent)
-
-    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
-        """See `Source.sample`."""
-        noise = self.noise(labels, start_index)
-        return signed_to_unit(self._source.gan.generate_from_latents(noise, labels))
-
-    def noise(self, labels: np.ndarray, start_index: int) -> np.ndarray:
-        """The optimised noise rows, float32 ``(n, latent_dim)``."""
-        noise = self._source.noise(labels, start_index)
-        parts = []
-        for start in range(0, len(labels), _BATCH):
-            part, asked = noise[start : start + _BATCH], labels[start : start + _BATCH]
-            # Filled up, so that there is one trace.
-            missing = _BATCH - len(part)
-            filled = np.concatenate([part, part[:1].repeat(missing, 0)])
-            classes = np.concatenate([asked, asked[:1].repeat(missing)]).astype(np.int32)
-            moved = self._ascend(tf.constant(filled), tf.constant(classes)).numpy()
-            parts.append(moved[: len(part)])
-        return np.concatenate(parts)
-
-    def objective(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What is made greater, one float32 value per row."""
-        signed = self._source.gan.ema_generator([noise, labels], training=False)
-        unit = tf.clip_by_value((tf.cast(signed, tf.float32) + 1.0) / 2.0, 0.0, 1.0)
-        teacher = tf.nn.log_softmax(self._teacher(unit))
-        student = tf.nn.log_softmax(self._student(unit))
-        divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=1)
-        return divergence + self._class_weight * tf.gather(teacher, labels, axis=1, batch_dims=1)
-
-    def describe(self) -> dict[str, Any]:
-        """See `Source.describe`."""
-        return {
-            "source": "optimized_latents",
-            "of": self._source.describe(),
-            "steps": self._steps,
-            "step_size": self._step_size,
-            "class_weight": self._class_weight,
-            "models": [weights_digest(model.get_weights()) for model in self._models],
-        }
-
-    def _ascent(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        norms = tf.norm(noise, axis=1, keepdims=True)
-        for _ in range(self._steps):
-            with tf.GradientTape() as tape:
-                tape.watch(noise)
-                total = tf.reduce_sum(self.objective(noise, labels))
-            gradient = tape.gradient(total, noise)
-            direction = tf.math.l2_normalize(gradient, axis=1, epsilon=1e-24)
-            noise = norms * tf.math.l2_normalize(
-                noise + self._step_size * norms * direction, axis=1, epsilon=1e-24
-            )
-        return noise
-
-
 class LabelMixing:
     """GAN samples between classes: part of another class' vector goes into the generator.
 
@@ -255,40 +160,6 @@ class LabelMixing:
             "source": "label_mixing",
             "of": self._source.describe(),
             "largest_share": self._largest,
-            "seed": self._seed,
-        }
-
-
-class Disturbed:
-    """Another source's samples with normal noise on every pixel.
-
-    Args:
-        source: Any source.
-        deviation: Standard deviation of the noise, above 0.
-        seed: Seed of the noise.
-    """
-
-    def __init__(self, source: Source, *, deviation: float = 0.1, seed: int = 0) -> None:
-        if not deviation > 0:
-            raise InvalidInputError(
-                f"`deviation` must be above 0. Received: {deviation!r}. Try 0.1."
-            )
-        self._source, self._deviation, self._seed = source, deviation, seed
-
-    def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
-        """See `Source.sample`; clipped to [0, 1]."""
-        x = self._source.sample(labels, start_index)
-        indices = start_index + np.arange(len(labels), dtype=np.int64)
-        width = int(np.prod(x.shape[1:]))
-        noise = noise_rows(derive_seed(self._seed, "disturbed"), indices, width).numpy()
-        return np.clip(x + np.float32(self._deviation) * noise.reshape(x.shape), 0.0, 1.0)
-
-    def describe(self) -> dict[str, Any]:
-        """See `Source.describe`."""
-        return {
-            "source": "disturbed",
-            "of": self._source.describe(),
-            "deviation": self._deviation,
             "seed": self._seed,
         }
 

@@ -122,53 +122,6 @@ class DiscriminatorRejection:
         return content_uniforms(self._seed, x) < accepted
 
 
-class MetropolisHastings:
-    """The end states of Metropolis-Hastings chains over samples (MH-GAN, arXiv 1811.11357).
-
-    The samples of a class form chains in the order in which they come; about one of
-    `chain_length` is kept.
-
-    Args:
-        score: From samples and classes to logits; see `discriminator_score`.
-        x: Real samples, float32 in [0, 1]: chains start at the median of their logits.
-        y: Their classes.
-        chain_length: Samples per chain.
-        seed: Seed of the decisions.
-    """
-
-    name = "metropolis_hastings"
-
-    def __init__(
-        self, score: Score, x: np.ndarray, y: np.ndarray, *, chain_length: int = 8, seed: int = 0
-    ) -> None:
-        if chain_length < 1:
-            raise InvalidInputError(
-                f"`chain_length` must be 1 or more. Received: {chain_length}. Try 8."
-            )
-        self._score, self._length = score, chain_length
-        self._seed = derive_seed(seed, "metropolis_hastings")
-        logits = score(x, y)
-        self.start = {
-            label: float(np.median(logits[y == label])) for label in np.unique(y).tolist()
-        }
-
-    def mask(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """See `Filter.mask`; this one depends on the order of the samples."""
-        logits, uniforms = self._score(x, y), content_uniforms(self._seed, x)
-        kept = np.zeros(len(x), bool)
-        for label in np.unique(y).tolist():
-            rows = np.flatnonzero(y == label)
-            for first in range(0, len(rows), self._length):
-                state, current = None, self.start[label]
-                for row in rows[first : first + self._length]:
-                    if np.log(max(uniforms[row], 1e-300)) < logits[row] - current:
-                        state, current = row, logits[row]
-                # A chain that never moved has no generated sample to offer.
-                if state is not None:
-                    kept[state] = True
-        return kept
-
-
 class DensityRatio:
     """Rejection sampling by an estimated density ratio in a classifier's features.
 

@@ -160,6 +160,14 @@ class MixtureSource:
         sources: The sources.
         weights: Their shares; equal ones by default.
         seed: Seed of the choice between them.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> x, y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 2
+        >>> both = ga.MixtureSource([ga.Smote.fit(x, y), ga.PCAGaussian.fit(x, y)], [3, 1])
+        >>> both.sample(np.array([0, 1, 1]), 0).shape
+        (3, 8, 8, 1)
     """
 
     def __init__(

@@ -18,7 +18,6 @@ from keras_ganaccel.generated.filters import (
 from keras_ganaccel.generated.rejection import (
     DensityRatio,
     DiscriminatorRejection,
-    MetropolisHastings,
     discriminator_score,
     rejection_probabilities,
 )
@@ -181,26 +180,6 @@ def test_discriminator_score_is_the_discriminators(gan):
     expected = np.asarray(gan.discriminator([2 * x - 1, y.astype(np.int32)], training=False))
     found = discriminator_score(gan.discriminator)(x, y)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_metropolis_hastings_chains_reach_the_target():
-    x = RNG.random((40_000, 1, 1, 1)).astype(np.float32)
-    y = np.zeros(len(x), int)
-
-    def score(x, y):
-        return np.log(2 * x.ravel().astype(float))
-
-    real = np.sqrt(RNG.random((1000, 1, 1, 1))).astype(np.float32)
-    chains = MetropolisHastings(score, real, np.zeros(1000, int), chain_length=20)
-    kept = chains.mask(x, y)
-    assert kept.sum() == pytest.approx(2000, rel=0.02)
-    assert stats.kstest(x[kept].ravel(), lambda v: v**2).statistic < 0.04
-    # By hand, the first chain.
-    draws, state, current = content_uniforms(chains._seed, x[:20]), None, chains.start[0]
-    for row in range(20):
-        if draws[row] < np.exp(score(x[row], y)[0] - current):
-            state, current = row, score(x[row], y)[0]
-    assert np.flatnonzero(kept[:20]).tolist() == [state]
 
 
 def test_density_ratio_prefers_what_looks_real():
