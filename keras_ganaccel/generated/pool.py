@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 _SCHEMA = 1
+_SHARD, _SHARD_BYTES = 8192, 2**26
 _FACTS, _PROGRESS = "pool.json", "progress.json"
 
 
@@ -101,7 +103,7 @@ def write_pool(
     teacher: Any = None,
     class_weights: Sequence[float] | None = None,
     chunk: int = 1024,
-    shard_size: int = 8192,
+    shard_size: int | None = None,
     max_attempts: int = 50,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -123,7 +125,7 @@ def write_pool(
             ``predict_proba``, or a callable that returns probabilities.
         class_weights: Relative share of each class; equal shares by default.
         chunk: Candidates to generate at a time.
-        shard_size: Samples per file.
+        shard_size: Samples per file; None: 8,192, or as many as fit in 64 MB.
         max_attempts: Give up where more candidates than this are needed per accepted sample.
         seed: Seed of the order of the classes.
         progress: Called with the samples written and `size` after each shard.
@@ -145,8 +147,9 @@ def write_pool(
         >>> facts.size, facts.shape
         (6, (8, 8, 1))
     """
-    _check_numbers(size=size, num_classes=num_classes, chunk=chunk, shard_size=shard_size)
-    _check_numbers(max_attempts=max_attempts)
+    _check_numbers(size=size, num_classes=num_classes, chunk=chunk, max_attempts=max_attempts)
+    if shard_size is not None:
+        _check_numbers(shard_size=shard_size)
     if teacher is not None:
         check_teacher(teacher)
     folder = Path(folder)
@@ -173,6 +176,10 @@ def write_pool(
     if state.shards:
         chain.passed[:] = state.shards[-1]["passed"]
         logger.info("Going on after %d shards of %s", len(state.shards), folder)
+
+    if shard_size is None:
+        shape = state.shards[-1]["shape"] if state.shards else source.sample(labels[:1], 0)[0].shape
+        shard_size = int(np.clip(_SHARD_BYTES // (4 * math.prod(shape)), 1, _SHARD))
 
     writer = _ShardWriter(folder, source, chain, teacher, chunk, max_attempts)
     started = time.monotonic() - state.seconds
