@@ -85,6 +85,8 @@ class GanConfig(Checked, section="gan"):
         discriminator_steps: Discriminator updates per generator update.
         r1_weight: Weight of the gradient penalty on real samples.
         r2_weight: Weight of the gradient penalty on generated samples.
+        wgan_gp_weight: Weight of the WGAN-GP penalty, which the objective ``"wasserstein"`` wants.
+        lecam_weight: Weight of the LeCam regularisation, for little data.
         penalty_interval: Steps between two evaluations of the penalties.
         augmentation: DiffAugment policies, out of translation, cutout, colour, flip.
         adaptive_augmentation: Adjust its strength to the overfitting; else it is full, and leaks.
@@ -119,6 +121,8 @@ class GanConfig(Checked, section="gan"):
     discriminator_steps: int = option(1, low=1, high=16)
     r1_weight: float = option(10.0, low=0)
     r2_weight: float = option(10.0, low=0)
+    wgan_gp_weight: float = option(0.0, low=0)
+    lecam_weight: float = option(0.0, low=0)
     penalty_interval: int = option(4, low=1, high=64)
     augmentation: tuple[str, ...] = option(("translation",), choices=AUGMENTATIONS)
     adaptive_augmentation: bool = True

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_ganaccel.config import GanConfig
 from keras_ganaccel.distribution import choose_precision
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.options import GanOptions
 from keras_ganaccel.gan.transfer import initialize_from
 from keras_ganaccel.modality.image.discriminator import build_discriminator
 from keras_ganaccel.modality.image.generator import build_generator
@@ -52,15 +55,7 @@ def build_gan(config: GanConfig, spec: DataSpec, seed: int = 0) -> ConditionalGA
         ),
         config.latent_dim,
         spec.num_classes,
-        objective=config.objective,
-        r1_weight=config.r1_weight,
-        r2_weight=config.r2_weight,
-        penalty_interval=config.penalty_interval,
-        augmentation=config.augmentation,
-        adaptive_augmentation=config.adaptive_augmentation,
-        ema_half_life=config.ema_half_life,
-        discriminator_steps=config.discriminator_steps,
-        shared_generator_pass=config.shared_generator_pass,
+        **_options(config),
         seed=derive_seed(seed, "gan"),
     )
     gan.compile(
@@ -73,3 +68,9 @@ def build_gan(config: GanConfig, spec: DataSpec, seed: int = 0) -> ConditionalGA
         # A checkpoint of this run, if there is one, replaces these weights.
         initialize_from(gan, Path(config.init_from) / "artifacts")
     return gan
+
+
+def _options(config: GanConfig) -> dict[str, Any]:
+    """Those options of the game that a configuration names as `GanOptions` does."""
+    names = {field.name for field in fields(GanOptions)} & {field.name for field in fields(config)}
+    return {name: getattr(config, name) for name in names - {"latent_dim"}}

@@ -147,7 +147,7 @@ def test_a_pairs_own_student_doubts_after_it_has_learnt_from_real_samples(
         asked.append((teacher, keep, np.mean(seen == larger_digit.y[training])))
         return Pool(pool.x[:20], pool.y[:20])
 
-    monkeypatch.setattr("keras_ganaccel.gate.compare.most_doubted", most_doubted)
+    monkeypatch.setattr("keras_ganaccel.gate.arms.most_doubted", most_doubted)
     comparison = PairedComparison(
         student, lambda x, y, seed: larger_digit.teacher, larger_digit.x, larger_digit.y,
         num_classes=2, recipe=Recipe(steps=200, learning_rate=1e-2, augmentation=()),
