@@ -35,6 +35,7 @@ from .data.labelled import LabelledData as LabelledData
 from .modality.load import load_data as load_data
 from .data.spec import Spec as Spec
 from .modality.image.spec import DataSpec as DataSpec
+from .modality.table.columns import Column as Column
 from .modality.table.table_spec import TableSpec as TableSpec
 from .data.split import Splits as Splits
 
@@ -145,6 +146,7 @@ from .export.manifest import check_manifest as check_manifest
 from .export.manifest import write_manifest as write_manifest
 from .export.metadata import ArtifactMetadata as ArtifactMetadata
 from .export.predict import predict as predict
+from .export.predict import predict_files as predict_files
 from .export.quiet import native_stderr_to_log as native_stderr_to_log
 from .export.saved_model import export_saved_model as export_saved_model
 from .export.scores import Scores as Scores

@@ -14,6 +14,7 @@ from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import console, show_error, show_json
 from keras_ganaccel.config import RunConfig, preset, with_values
 from keras_ganaccel.config_file import load_config, parse_settings, to_dict
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, RunInterrupted
 from keras_ganaccel.files import shown
 from keras_ganaccel.journey.user_model import check_model_file
@@ -156,9 +157,7 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
     plan = {
         "data": {
             "name": data.name,
-            "shape": list(data.spec.image_shape),
-            "classes": list(data.spec.class_names),
-            "value_range": list(data.spec.value_range),
+            **_facts_of(data.spec),
             "train": len(data.splits.train),
             "validation": len(data.splits.validation),
             "test": len(data.splits.test),
@@ -173,6 +172,21 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
         # Escaped where the console could not show it, so that it stays what it is.
         plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
         print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=not plain), end="")
+
+
+def _facts_of(spec: Spec) -> dict[str, Any]:
+    """What the plan shows of the data's description: of columns their kinds alone."""
+    said = spec.to_dict()
+    facts = {
+        "modality": spec.modality,
+        "shape": list(spec.sample_shape),
+        "classes": list(spec.class_names),
+    }
+    if "value_range" in said:
+        facts["value_range"] = list(said["value_range"])
+    if "columns" in said:
+        facts["columns"] = {column["name"]: column["kind"] for column in said["columns"]}
+    return facts
 
 
 def _accelerate(

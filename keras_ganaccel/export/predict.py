@@ -74,6 +74,18 @@ def predict_files(
 
     Raises:
         InvalidInputError: If samples or names do not fit the artefact.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import tempfile
+        >>> import keras
+        >>> data = ga.load_data("tables:iris")
+        >>> model = keras.Sequential([keras.Input(data.spec.sample_shape), keras.layers.Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ga.export_tflite(model, f"{folder}/student.tflite", spec=data.spec)
+        ...     (answer,) = ga.predict_files(path, data.x.iloc[:1])
+        >>> list(answer["probabilities"])
+        ['setosa', 'versicolor', 'virginica']
     """
     given = {"class_names": class_names, "value_range": value_range, "input_range": input_range}
     opened = open_artifact(

@@ -35,6 +35,13 @@ def test_the_block_of_python_runs_as_it_stands(tmp_path):
 
 
 @pytest.mark.train
+def test_the_block_on_tables_predicts_raw_rows_from_the_file_alone(tmp_path):
+    accuracy, files = printed_by(ROOT / "docs" / "tables.md", tmp_path).splitlines()
+    assert float(accuracy) > 0.9
+    assert files.split() == ["frontend.tflite", "frontend.h", "frontend.c", "frontend_vectors.npz"]
+
+
+@pytest.mark.train
 def test_the_device_block_reads_the_published_file(tmp_path):
     assert printed_by(ROOT / "docs" / "commands.md", tmp_path).split() == ["0"]
 

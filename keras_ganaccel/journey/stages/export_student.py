@@ -1,10 +1,11 @@
-"""The stage that writes the SavedModel and every format that needs no training."""
+"""The stage that writes the SavedModel, every format that needs no training, and the front end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from keras_ganaccel.classifier.outputs import SOFTMAX
+from keras_ganaccel.export.front_end import export_front_end
 from keras_ganaccel.export.saved_model import export_saved_model
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.journey.artefacts import POST_TRAINING, calibration, labels_of
@@ -24,7 +25,7 @@ class Record:
 
 
 def export_student(journey: Journey) -> Record:
-    """Writes the SavedModel and every post-training TFLite format, and the teacher's file."""
+    """Writes the SavedModel, every post-training TFLite format, the teacher and the front end."""
     folder = journey.run.artifacts
     student = load_student(journey)
     labels = labels_of(journey)
@@ -47,6 +48,7 @@ def export_student(journey: Journey) -> Record:
         spec=journey.data.spec,
         output=SOFTMAX,  # the mean of probabilities, though no softmax is its last layer
     )
+    export_front_end(journey.data.spec, folder, journey.data.raw("validation")[0])
     return Record(sorted(path.name for path in folder.iterdir()))
 
 

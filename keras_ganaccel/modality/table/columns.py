@@ -60,12 +60,20 @@ class Shares:
 
 @dataclass(frozen=True)
 class Column:
-    """What all columns share.
+    """A fitted column of a table: what all kinds of them share.
 
     Args:
         name: The name of the column.
         missing: The words that mean a missing value, beside empty cells and NaN; None for the
             usual ones.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> column = ga.load_data("tables:iris").spec.columns[0]
+        >>> isinstance(column, ga.Column), column.kind, column.name
+        (True, 'number', 'sepal length (cm)')
+        >>> column.shares.names
+        ('sepal length (cm)',)
     """
 
     name: str
