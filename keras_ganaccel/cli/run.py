@@ -177,7 +177,7 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
 def _facts_of(spec: Spec) -> dict[str, Any]:
     """What the plan shows of the data's description: of columns their kinds alone."""
     said = spec.to_dict()
-    facts = {
+    facts: dict[str, Any] = {
         "modality": spec.modality,
         "shape": list(spec.sample_shape),
         "classes": list(spec.class_names),
