@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ class Pool:
 
     def digest(self) -> str:
         """A short checksum of the content."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         digest = hashlib.sha256()
         for start in range(0, len(self.y), CHUNK):
             digest.update(np.ascontiguousarray(self.x[start : start + CHUNK]).tobytes())

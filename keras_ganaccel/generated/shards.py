@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
-from keras_ganaccel.files import atomic_save
+from keras_ganaccel.errors import DamagedFileError
+from keras_ganaccel.files import atomic_save, shown
 from keras_ganaccel.pipelines import PARALLEL_CALLS
 
 SAMPLES_PER_RECORD = 256
@@ -96,6 +98,9 @@ class RecordFile:
     Args:
         path: The file.
         shape: ``(height, width, channels)``.
+
+    Raises:
+        DamagedFileError: It is cut short; what is damaged within is told when it is read.
     """
 
     # Of a record: its length and the checksum of that; behind it, a checksum of the content.
@@ -107,11 +112,13 @@ class RecordFile:
         end = path.stat().st_size
         with open(path, "rb") as file:
             place = 0
-            while place < end:
+            while place + self._HEADER < end:
                 file.seek(place)
                 (length,) = struct.unpack("<Q", file.read(8))
                 self._offsets.append((place + self._HEADER, length))
                 place += self._HEADER + length + self._FOOTER
+        if place != end:
+            raise self._damaged()
 
     def labels(self) -> np.ndarray:
         """The classes of all samples, int64."""
@@ -134,7 +141,17 @@ class RecordFile:
         offset, length = self._offsets[number]
         with open(self._path, "rb") as file:
             file.seek(offset)
-            return tf.train.Example.FromString(file.read(length))
+            content = file.read(length)
+        try:
+            return tf.train.Example.FromString(content)
+        except DecodeError:
+            raise self._damaged() from None
+
+    def _damaged(self) -> DamagedFileError:
+        return DamagedFileError(
+            f"A shard of the pool is damaged. Received: {shown(self._path)!r}. "
+            "Restore it, or delete the folder to have the pool written anew."
+        )
 
 
 def _column(example: tf.train.Example, name: str, dtype: Any) -> np.ndarray:

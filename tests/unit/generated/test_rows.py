@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_ganaccel.errors import DamagedFileError
 from keras_ganaccel.generated.candidates import Pool, joined
 from keras_ganaccel.generated.controls import NoiseSource
 from keras_ganaccel.generated.dataset import GeneratedDataset
@@ -58,3 +59,12 @@ def test_joined_pools_take_turns(pools):
     # Any stretch has its share of each.
     shares = [np.mean(np.array(order)[start : start + 95] < 1300) for start in range(0, 1900, 95)]
     assert np.ptp(shares) < 0.03
+
+
+@pytest.mark.parametrize("cut", [1, 5000])
+def test_a_shard_that_was_cut_is_told_in_one_line(tmp_path, cut):
+    write_pool(tmp_path, NoiseSource((3, 3, 1)), 600, num_classes=2)
+    shard = next(tmp_path.glob("*.tfrecord"))
+    shard.write_bytes(shard.read_bytes()[:-cut])
+    with pytest.raises(DamagedFileError, match="shard-00000"):
+        Pool.stored(tmp_path)
