@@ -19,9 +19,6 @@ def mixed_batches(
     generated_fraction: float,
     batch_size: int,
     seed: int,
-    *,
-    teacher: object = None,
-    generated_weight: float = 1.0,
 ) -> tf.data.Dataset:
     """Mixes training arrays with a pool, pass after pass.
 
@@ -32,19 +29,10 @@ def mixed_batches(
         generated_fraction: Share of generated samples, in [0, 1).
         batch_size: Samples per batch.
         seed: Seed of the order.
-        teacher: Asked once about the real samples; the pool must hold its own answers then.
-        generated_weight: Sample weight of a generated sample.
 
     Returns:
-        Endless batches ``(x, y)``, or ``(x, y, weight)`` if generated samples weigh less; y is
-        a mapping with the teacher's logits if there is a teacher.
+        Endless batches ``(x, y)``.
     """
-    mixed = mix_datasets(
-        array_dataset(x, y, teacher),
-        GeneratedDataset.pool(pool, soft_labels=teacher is not None),
-        generated_fraction,
-        seed,
-        generated_weight=None if generated_weight == 1.0 else generated_weight,
-    )
+    mixed = mix_datasets(array_dataset(x, y), GeneratedDataset.pool(pool), generated_fraction, seed)
     # Repeated before it is batched, so that every batch is full, over the ends of passes too.
     return mixed.repeat().batch(batch_size, drop_remainder=True).prefetch(READ_AHEAD)
