@@ -40,7 +40,7 @@ from .modality.table.table_spec import TableSpec as TableSpec
 from .data.split import Splits as Splits
 
 # Classifiers, teachers, distillation.
-from .modality.image.structures import build_classifier as build_classifier
+from .classifier.build import build_classifier as build_classifier
 from .classifier.distill import Distiller as Distiller
 from .classifier.ensemble import Ensemble as Ensemble
 from .classifier.own_teacher import OwnTeacher as OwnTeacher
@@ -60,8 +60,8 @@ from .gan.callbacks.pictures import SampleGrid as SampleGrid
 from .gan.callbacks.pictures import TensorBoardImages as TensorBoardImages
 from .gan.callbacks.watchdog import Watchdog as Watchdog
 from .gan.conditional_gan import ConditionalGAN as ConditionalGAN
-from .modality.image.discriminator import build_discriminator as build_discriminator
-from .modality.image.generator import build_generator as build_generator
+from .gan.networks import build_discriminator as build_discriminator
+from .gan.networks import build_generator as build_generator
 from .gan.train import train_gan as train_gan
 from .gan.trained import TrainedGenerator as TrainedGenerator
 

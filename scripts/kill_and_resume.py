@@ -28,13 +28,12 @@ def train(folder: str, steps: int, every: int) -> None:
 
     from keras_ganaccel.checkpoint import model_state
     from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+    from keras_ganaccel.gan.networks import build_discriminator, build_generator
     from keras_ganaccel.gan.train import train_gan
-    from keras_ganaccel.modality.image.discriminator import build_discriminator
-    from keras_ganaccel.modality.image.generator import build_generator
     from keras_ganaccel.modality.image.spec import DataSpec
 
     digits = load_digits()
-    x = (digits.images[:600, ..., None] / 8.0 - 1.0).astype(np.float32)
+    x = (digits.images[:600, ..., None] / 16.0).astype(np.float32)
     spec = DataSpec(8, 8, 1, tuple("0123456789"))
     gan = ConditionalGAN(
         build_generator(spec, 16, architecture="subpixel", width=8),

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.classifier.transfer import transfer_set
 from keras_ganaccel.compression.compress import compress
@@ -20,7 +21,6 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.export.tflite import export_tflite
 from keras_ganaccel.export.verify import verify
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 from keras_ganaccel.modality.load import load_configured
 
 # Name, quantization of the export, technique, its options.

@@ -24,7 +24,6 @@ from keras_ganaccel.gan.train import train_gan
 from keras_ganaccel.gan.trained import TrainedGenerator
 from keras_ganaccel.journey.measure import measure_generator
 from keras_ganaccel.metrics.features import train_feature_extractor
-from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.seeds import derive_seed
 
@@ -166,7 +165,7 @@ def measure_cell(
         callbacks.append(Deadline(seconds))
     train_gan(
         gan,
-        unit_to_signed(x),
+        x,
         y,
         steps=config.gan.steps if seconds is None else _NO_END,
         batch_size=config.gan.batch_size,
@@ -177,7 +176,7 @@ def measure_cell(
     )
     took = time.monotonic() - began
     save_keras(folder / "generator.keras", gan.ema_generator)
-    generator = TrainedGenerator(gan.ema_generator, data.spec.num_classes)
+    generator = TrainedGenerator(gan.ema_generator, data.spec.num_classes, data.spec)
     figures = measure_generator(
         generator,
         data,

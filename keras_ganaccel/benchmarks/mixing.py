@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.trainee import Trainee
 from keras_ganaccel.classifier.transfer_set import TransferSet
@@ -23,7 +24,6 @@ from keras_ganaccel.generated.dataset import GeneratedDataset
 from keras_ganaccel.generated.pool import write_pool
 from keras_ganaccel.mixing.mix import mix_datasets
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 from keras_ganaccel.pipelines import READ_AHEAD, without_autotuner
 
 _CLASSES = 10

@@ -86,10 +86,9 @@ def _make_step(network: str, precision: str) -> Callable[[], Any]:
     import numpy as np
     import tensorflow as tf
 
-    from keras_ganaccel.modality.image.discriminator import build_discriminator
-    from keras_ganaccel.modality.image.generator import build_generator
+    from keras_ganaccel.classifier.build import build_classifier
+    from keras_ganaccel.gan.networks import build_discriminator, build_generator
     from keras_ganaccel.modality.image.spec import DataSpec
-    from keras_ganaccel.modality.image.structures import build_classifier
 
     names = tuple(str(number) for number in range(_CLASSES))
     spec = DataSpec(SIZE, SIZE, 1, names)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_ganaccel.benchmarks.gan import withheld_rows
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.teacher import Ensemble, build_teacher
@@ -29,8 +30,6 @@ from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.generated.sources import Source
 from keras_ganaccel.json_files import write_json
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
-from keras_ganaccel.modality.image.preprocess import signed_to_unit, unit_to_signed
-from keras_ganaccel.modality.image.structures import build_classifier
 from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.seeds import derive_seed
 
@@ -171,7 +170,7 @@ class Subject:
         """The generator, or the one of a quarter of its training."""
         assert self.gan_facts
         name = "early.keras" if early else "generator.keras"
-        return TrainedGenerator.load(self.folder / name, self.spec.num_classes)
+        return TrainedGenerator.load(self.folder / name, self.spec.num_classes, self.spec)
 
     def _trained_gan(self) -> dict[str, Any]:
         config = self.settings.gan
@@ -182,7 +181,7 @@ class Subject:
         for steps, name in ((early, "early.keras"), (config.steps, "generator.keras")):
             train_gan(
                 gan,
-                unit_to_signed(self.x),
+                self.x,
                 self.y,
                 steps=steps,
                 batch_size=config.batch_size,
@@ -233,7 +232,7 @@ class Subject:
 
     def _generator_facts(self) -> dict[str, Any]:
         labels = np.resize(np.arange(self.spec.num_classes), self.settings.pool_size)
-        made = signed_to_unit(self.generator().generate(labels, derive_seed(self.seed, "facts")))
+        made = self.generator().generate(labels, derive_seed(self.seed, "facts"))
         scores = synthetic_only_accuracy(
             made, labels, (self.x, self.y), self.test, self.spec, seed=self.seed, steps=_SCORE_STEPS
         )

@@ -19,7 +19,8 @@ from keras_ganaccel.classifier.outputs import (
     predict_logits,
 )
 from keras_ganaccel.data.labelled import LabelledData
-from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.data.spec import Spec
+from keras_ganaccel.modality.registry import modality_of
 
 Range = tuple[float, float]
 
@@ -81,7 +82,7 @@ class Assumptions:
 
 def assume(
     model: keras.Model,
-    spec: DataSpec,
+    spec: Spec,
     samples: tuple[np.ndarray, np.ndarray],
     *,
     input_range: Range | None = None,
@@ -96,7 +97,7 @@ def assume(
     Args:
         model: A functional or sequential classifier that fits the data.
         spec: The description of the data.
-        samples: float32 ``(n, height, width, channels)`` in [0, 1], and labels ``(n,)``.
+        samples: Encoded, float32 ``(n, *sample_shape)``, and labels ``(n,)``.
         input_range: What it takes, if that is known.
         from_logits: Whether it puts out logits, if that is known.
 
@@ -127,10 +128,12 @@ def assume_on(
 
 
 def _found_range(
-    model: keras.Model, spec: DataSpec, samples: tuple[np.ndarray, np.ndarray]
+    model: keras.Model, spec: Spec, samples: tuple[np.ndarray, np.ndarray]
 ) -> tuple[Range, str]:
-    ranges = list(dict.fromkeys([UNIT, (0.0, 255.0), (-1.0, 1.0), spec.value_range]))
-    seen = range_of_front(model, spec.image_shape, ranges)
+    ranges = list(modality_of(spec).input_ranges(spec))
+    if len(ranges) == 1:
+        return ranges[0], "samples of this kind have one form"
+    seen = range_of_front(model, spec.sample_shape, ranges)
     assumed = seen or UNIT
     hits = _hits(model, ranges, samples)
     if hits:
@@ -161,13 +164,13 @@ def _hits(
 
 
 def range_of_front(
-    model: keras.Model, image_shape: tuple[int, ...], ranges: list[Range]
+    model: keras.Model, sample_shape: tuple[int, ...], ranges: list[Range]
 ) -> Range | None:
     """Finds the range that a model's first layers bring to a habitual one.
 
     Args:
         model: A functional or sequential model of images.
-        image_shape: ``(height, width, channels)`` of what it takes.
+        sample_shape: The shape of a sample that it takes.
         ranges: Which ranges may be.
 
     Returns:
@@ -175,7 +178,7 @@ def range_of_front(
     """
     strangeness = {}
     for low, high in ranges:
-        ends = np.stack([np.full(image_shape, end, np.float32) for end in (low, high)])
+        ends = np.stack([np.full(sample_shape, end, np.float32) for end in (low, high)])
         try:
             scaled = _behind_front(model, ends)
         except Exception:  # whatever a stranger's layers raise when they are called by themselves

@@ -15,13 +15,14 @@ from keras_ganaccel.classifier.arguments import (
     check_options,
     unfit_metrics,
 )
-from keras_ganaccel.classifier.augment import augment, check_policies
+from keras_ganaccel.classifier.augment import augment
 from keras_ganaccel.classifier.features import FeatureMatcher
 from keras_ganaccel.classifier.members import teacher_function
 from keras_ganaccel.classifier.outputs import input_shape, logits_of, num_classes, output_kind
 from keras_ganaccel.classifier.targets import as_given, check_labels, one_hot_targets
 from keras_ganaccel.distribution import Trainer, batch_layout, global_batch_mean, require
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.policies import check_policies
 
 
 def label_loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -101,7 +102,7 @@ class Distiller(Trainer):
         feature_layers: Names of a layer of the student and one of a Keras teacher whose outputs
             are matched as well (Romero et al., arXiv 1412.6550).
         feature_weight: Weight of that term.
-        augmentation: Out of `augment.POLICIES`; applied inside the step.
+        augmentation: Policies of the modality, such as `shift`; applied inside the step.
         seed: Seed of the augmentation, a pure function of it and the step.
         from_logits: What the student puts out; None finds out, see `output_kind`.
 

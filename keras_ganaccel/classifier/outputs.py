@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.image.spec import DataSpec
 
 LOGITS = "logits"
 SOFTMAX = "softmax"
@@ -110,7 +110,7 @@ def predict_logits(
 
     Args:
         model: A built classifier.
-        x: Samples, float32 ``(n, height, width, channels)`` in [0, 1].
+        x: Encoded samples, float32 ``(n, *sample_shape)``.
         from_logits: See `output_kind`.
         batch_size: Samples per call.
 
@@ -142,7 +142,7 @@ def batched(
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def check_model_fits(model: keras.Model, spec: DataSpec) -> None:
+def check_model_fits(model: keras.Model, spec: Spec) -> None:
     """Refuses a classifier whose input or output does not fit the data.
 
     Args:
@@ -159,8 +159,8 @@ def check_model_fits(model: keras.Model, spec: DataSpec) -> None:
             f"with {len(inputs)} and {len(outputs)}. Give a functional or sequential classifier."
         )
     received = tuple(model.inputs[0].shape[1:])
-    expected = spec.image_shape
-    fits = len(received) == 3 and all(
+    expected = spec.sample_shape
+    fits = len(received) == len(expected) and all(
         mine in (None, theirs) for mine, theirs in zip(received, expected, strict=True)
     )
     if not fits:

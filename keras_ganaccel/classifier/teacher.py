@@ -13,15 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.classifier.build import architectures, build_classifier
 from keras_ganaccel.classifier.ensemble import Ensemble, load_member, save_member
 from keras_ganaccel.classifier.held_out import Plan, evidence_of, plan_for, weights_of
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.shallow import KINDS, ShallowTeacher
 from keras_ganaccel.classifier.train import train_classifier
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.json_files import write_json
-from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import architectures, build_classifier
 from keras_ganaccel.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _LEAST_WEIGHT = 0.02
 
 
 def build_teacher(
-    spec: DataSpec,
+    spec: Spec,
     x: np.ndarray,
     y: np.ndarray,
     *,
@@ -112,7 +112,7 @@ def build_teacher(
 class _Recipe:
     """What the members have in common."""
 
-    spec: DataSpec
+    spec: Spec
     size: str
     steps: int
     batch_size: int

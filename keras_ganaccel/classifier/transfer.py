@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_ganaccel.classifier.augment import augment, check_policies
+from keras_ganaccel.classifier.augment import augment
 from keras_ganaccel.classifier.members import answer_function
 from keras_ganaccel.classifier.outputs import probability_logits
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.policies import check_policies
 
 LOGITS = "teacher_logits"
 _MIXING = ("mixup", "cutmix")

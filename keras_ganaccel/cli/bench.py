@@ -225,8 +225,8 @@ def evidence(
     from keras_ganaccel.benchmarks.evidence import run_evidence
     from keras_ganaccel.benchmarks.protocols import PROTOCOLS
     from keras_ganaccel.benchmarks.subject import Settings
+    from keras_ganaccel.classifier.build import SIZES, architectures
     from keras_ganaccel.classifier.recipe import Recipe
-    from keras_ganaccel.modality.image.structures import SIZES, architectures
 
     _check_known("--protocol", protocol, PROTOCOLS)
     for given in arms or ():
@@ -275,7 +275,7 @@ def _cell(figure: str, value: float) -> str:
 
 def _policies(given: str) -> tuple[str, ...]:
     """What stands between commas; nothing for `none`."""
-    from keras_ganaccel.classifier.augment import check_policies
+    from keras_ganaccel.modality.policies import check_policies
 
     return () if given == "none" else check_policies(given.split(","))
 

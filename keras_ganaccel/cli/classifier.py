@@ -58,12 +58,12 @@ def train(
         options.existing(pool / "pool.json", "The pool")
     loaded = data.load(seed)
     splits = options.measured_splits(loaded, test)
+    from keras_ganaccel.classifier.build import build_classifier
     from keras_ganaccel.classifier.outputs import check_model_fits
     from keras_ganaccel.classifier.train import evaluate, train_classifier
     from keras_ganaccel.distribution import make_strategy
     from keras_ganaccel.journey.streams import mixed_batches
     from keras_ganaccel.journey.user_model import load_model, with_unit_input
-    from keras_ganaccel.modality.image.structures import build_classifier
 
     with make_strategy(strategy or "auto").scope():
         if model is not None:
@@ -76,7 +76,7 @@ def train(
         taken = options.parse_range(input_range, "--input-range")
         if model is not None:
             taken = data.assumed_range(network, loaded, taken)
-        unit = with_unit_input(network, taken, loaded.spec.image_shape)
+        unit = with_unit_input(network, taken, loaded.spec.sample_shape)
     x, y = loaded.arrays("train")
     train_classifier(
         unit,

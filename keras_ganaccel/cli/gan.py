@@ -108,11 +108,10 @@ def sample(
     import numpy as np
 
     from keras_ganaccel.gan.trained import TrainedGenerator
-    from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
     trained = TrainedGenerator.load(generator, classes)
     labels = np.repeat(np.arange(classes), count)
-    x = signed_to_unit(trained.generate(labels, seed, truncation=truncation))
+    x = trained.generate(labels, seed, truncation=truncation)
     if out.suffix == ".npz":
         from keras_ganaccel.files import atomic_open
 
@@ -120,7 +119,7 @@ def sample(
             np.savez_compressed(file, x=x, y=labels)
     else:
         from keras_ganaccel.files import atomic_save
-        from keras_ganaccel.gan.callbacks.pictures import grid_image
+        from keras_ganaccel.modality.image.pictures import grid_image
 
         atomic_save(out, grid_image(x, labels).save)
     if json_output:
@@ -153,11 +152,11 @@ def evaluate(
     from keras_ganaccel.gan.trained import TrainedGenerator
     from keras_ganaccel.journey.measure import measure_generator
 
-    trained = TrainedGenerator.load(generator, loaded.spec.num_classes)
-    if trained.image_shape != loaded.spec.image_shape:
+    trained = TrainedGenerator.load(generator, loaded.spec.num_classes, loaded.spec)
+    if trained.sample_shape != loaded.spec.sample_shape:
         raise InvalidInputError(
-            f"The generator does not fit the data. Received: samples {trained.image_shape} for "
-            f"data {loaded.spec.image_shape}. Pass --image-size."
+            f"The generator does not fit the data. Received: samples {trained.sample_shape} for "
+            f"data {loaded.spec.sample_shape}. Name the data that it was trained on."
         )
     found = measure_generator(
         trained, loaded, split="test" if test else "validation", count=count, steps=steps, seed=seed

@@ -14,7 +14,6 @@ from keras_ganaccel.cli import options
 from keras_ganaccel.cli.terminal import console, show_error, show_json
 from keras_ganaccel.config import RunConfig, preset, with_values
 from keras_ganaccel.config_file import load_config, parse_settings, to_dict
-from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, RunInterrupted
 from keras_ganaccel.files import shown
 from keras_ganaccel.journey.user_model import check_model_file
@@ -152,12 +151,16 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
     data = load_for_run(config)
     check_first_networks(config.gan)
     from keras_ganaccel.journey.names import check_names
+    from keras_ganaccel.modality.registry import modality_of
 
     check_names(config)
     plan = {
         "data": {
             "name": data.name,
-            **_facts_of(data.spec),
+            "modality": data.spec.modality,
+            "shape": list(data.spec.sample_shape),
+            "classes": list(data.spec.class_names),
+            **modality_of(data.spec).facts(data.spec),
             "train": len(data.splits.train),
             "validation": len(data.splits.validation),
             "test": len(data.splits.test),
@@ -172,21 +175,6 @@ def _show_plan(config: RunConfig, json_output: bool) -> None:
         # Escaped where the console could not show it, so that it stays what it is.
         plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
         print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=not plain), end="")
-
-
-def _facts_of(spec: Spec) -> dict[str, Any]:
-    """What the plan shows of the data's description: of columns their kinds alone."""
-    said = spec.to_dict()
-    facts: dict[str, Any] = {
-        "modality": spec.modality,
-        "shape": list(spec.sample_shape),
-        "classes": list(spec.class_names),
-    }
-    if "value_range" in said:
-        facts["value_range"] = list(said["value_range"])
-    if "columns" in said:
-        facts["columns"] = {column["name"]: column["kind"] for column in said["columns"]}
-    return facts
 
 
 def _accelerate(

@@ -11,14 +11,13 @@ from keras_ganaccel.distribution import (
     Trainer,
     global_batch_mean,
     global_batch_total,
-    require,
 )
 from keras_ganaccel.gan import losses, minibatch
 from keras_ganaccel.gan.augment import adapt_strength, diff_augment, overfitting_signal
 from keras_ganaccel.gan.ema import average_decay, update_average
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.minibatch import Batch, Draws
 from keras_ganaccel.gan.options import GanOptions
-from keras_ganaccel.gan.ranges import UNSIGNED
 from keras_ganaccel.gan.regularization import weighted_penalties
 
 
@@ -27,6 +26,7 @@ class AdversarialTrainer(Trainer):
 
     Attributes:
         options: Objective, weights, augmentation and the like.
+        forms: What relaxes real samples and hardens generated ones.
         objective: The losses of both networks.
         generator: In training.
         discriminator: In training.
@@ -43,6 +43,7 @@ class AdversarialTrainer(Trainer):
     """
 
     options: GanOptions
+    forms: Forms
     objective: losses.Objective
     generator: keras.Model
     discriminator: keras.Model
@@ -71,10 +72,9 @@ class AdversarialTrainer(Trainer):
         """Updates discriminator, generator, average and counters on one replica.
 
         Args:
-            data: ``(images, labels)``, optionally with the samples' integer positions.
+            data: Encoded ``(samples, labels)``, optionally with the samples' integer positions.
         """
-        batch = minibatch.unpack(data, self.samples_seen, num_classes=self.options.num_classes)
-        batch = self._checked_first(batch)
+        batch = self._unpacked(data, self.samples_seen)
         *parts, last = minibatch.deal(batch, self.options.discriminator_steps)
         for part in parts:
             draws = self._draw("discriminator", part)
@@ -101,9 +101,7 @@ class AdversarialTrainer(Trainer):
 
     def penalty_step(self, data: Any) -> None:
         """Updates the discriminator by the lazy penalties, on one replica, after its step."""
-        batch = minibatch.unpack(
-            data, self.samples_seen, counted=True, num_classes=self.options.num_classes
-        )
+        batch = self._unpacked(data, self.samples_seen, counted=True)
         part = minibatch.deal(batch, self.options.discriminator_steps)[-1]
         draws = self._draw("penalty", part)
         fake = self._generate(draws)
@@ -117,15 +115,15 @@ class AdversarialTrainer(Trainer):
         Args:
             data: As in `train_step`.
         """
-        batch = minibatch.unpack(data, self.samples_evaluated, num_classes=self.options.num_classes)
+        batch = self._unpacked(data, self.samples_evaluated)
         self.samples_evaluated.assign_add(batch.size)
         draws = self._draw("test", batch)
-        fake = self.call([draws.latents, draws.classes])
+        fake = self.ema_generator([draws.latents, draws.classes], training=False)
 
-        def logits(images: tf.Tensor, labels: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-            return self.discriminator([images, labels], training=False)
+        def logits(samples: tf.Tensor, labels: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+            return self.discriminator([samples, labels], training=False)
 
-        real_logits = logits(batch.images, batch.labels, draws.real)
+        real_logits = logits(batch.samples, batch.labels, draws.real)
         fake_logits = logits(fake, batch.labels, draws.fake)
         self._report(
             discriminator_loss=self.objective.discriminator_loss(real_logits, fake_logits),
@@ -138,11 +136,14 @@ class AdversarialTrainer(Trainer):
             _, values = weighted_penalties(self.options, logits, batch, draws, fake)
             self._report(**values)
 
-    def _checked_first(self, batch: Batch) -> Batch:
-        """Refuses a first batch without any value below 0: it was left in [0, 1]."""
-        signed = tf.reduce_any(batch.images < 0) | tf.reduce_all(batch.images == 0)
-        begun = tf.convert_to_tensor(self.step) > 0
-        return batch._replace(images=require(batch.images, begun | signed, UNSIGNED))
+    def _unpacked(self, data: Any, samples_seen: Any, *, counted: bool = False) -> Batch:
+        return minibatch.unpack(
+            data,
+            samples_seen,
+            self.forms,
+            num_classes=self.options.num_classes,
+            counted=counted,
+        )
 
     def _draw(self, purpose: str, batch: Batch) -> Draws:
         return minibatch.draw(
@@ -154,22 +155,22 @@ class AdversarialTrainer(Trainer):
         )
 
     def _generate(self, draws: Draws) -> tf.Tensor:
-        images = self.generator([draws.latents, draws.classes], training=True)
-        return tf.cast(images, tf.float32)
+        samples = self.generator([draws.latents, draws.classes], training=True)
+        return tf.cast(samples, tf.float32)
 
-    def _logits(self, images: tf.Tensor, labels: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
-        """The discriminator's float32 logits of augmented images."""
+    def _logits(self, samples: tf.Tensor, labels: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        """The discriminator's float32 logits of augmented samples."""
         strength = tf.convert_to_tensor(self.augmentation_strength)
-        images = diff_augment(images, self.options.augmentation, uniforms, strength)
-        return tf.cast(self.discriminator([images, labels], training=True), tf.float32)
+        samples = diff_augment(samples, self.options.augmentation, uniforms, strength)
+        return tf.cast(self.discriminator([samples, labels], training=True), tf.float32)
 
     def _update_discriminator(self, batch: Batch, draws: Draws, fake: tf.Tensor) -> None:
         # One pass over both, so that a layer that mixes samples cannot tell them by their batch.
-        images = tf.concat([batch.images, fake], 0)
+        samples = tf.concat([batch.samples, fake], 0)
         labels = tf.concat([batch.labels, batch.labels], 0)
         uniforms = tf.concat([draws.real, draws.fake], 0)
         with tf.GradientTape() as tape:
-            real_logits, fake_logits = tf.split(self._logits(images, labels, uniforms), 2)
+            real_logits, fake_logits = tf.split(self._logits(samples, labels, uniforms), 2)
             per_pair = self.objective.discriminator_loss(real_logits, fake_logits)
             regularized = per_pair
             if self.options.lecam_weight > 0:
@@ -199,7 +200,7 @@ class AdversarialTrainer(Trainer):
     ) -> None:
         real_logits = tf.zeros(())
         if self.objective.generator_uses_real:
-            real_logits = tf.stop_gradient(self._logits(batch.images, batch.labels, draws.real))
+            real_logits = tf.stop_gradient(self._logits(batch.samples, batch.labels, draws.real))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
             fake_logits = self._logits(fake, batch.labels, draws.fake)

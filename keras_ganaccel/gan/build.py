@@ -9,17 +9,16 @@ from typing import Any
 import keras
 
 from keras_ganaccel.config import GanConfig
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.distribution import choose_precision
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.gan.options import GanOptions
 from keras_ganaccel.gan.transfer import initialize_from
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
-from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.seeds import derive_seed
 
 
-def build_gan(config: GanConfig, spec: DataSpec, seed: int = 0) -> ConditionalGAN:
+def build_gan(config: GanConfig, spec: Spec, seed: int = 0) -> ConditionalGAN:
     """Builds and compiles a GAN; call it inside the scope of the strategy that trains.
 
     Args:
@@ -56,6 +55,7 @@ def build_gan(config: GanConfig, spec: DataSpec, seed: int = 0) -> ConditionalGA
         config.latent_dim,
         spec.num_classes,
         **_options(config),
+        spec=spec,
         seed=derive_seed(seed, "gan"),
     )
     gan.compile(

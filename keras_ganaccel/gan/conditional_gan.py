@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.classifier.targets import class_numbers
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.distribution import learning_rate_of
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.adversarial import AdversarialTrainer
 from keras_ganaccel.gan.ema import averaging_copy
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.losses import get_objective
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.gan.options import GanOptions, check_networks
-from keras_ganaccel.gan.ranges import check_signed
 from keras_ganaccel.gan.sampling import Sampler, check_draw, check_labels
+from keras_ganaccel.modality.registry import spec_from_dict
 
 
 class Counter(keras.Variable):
@@ -42,11 +44,13 @@ class ConditionalGAN(AdversarialTrainer):
 
     Args:
         generator: Functional model from ``[latent (batch, latent_dim), label (batch,)]`` to
-            samples in [-1, 1], shape ``(batch, height, width, channels)``.
-        discriminator: Functional model from ``[image, label]`` to logits, shape ``(batch,)`` or
-            ``(batch, heads)``; label -1 means unlabelled.
+            relaxed samples ``(batch, *sample_shape)``, as `build_generator` makes it.
+        discriminator: Functional model from ``[relaxed sample, label]`` to logits, shape
+            ``(batch,)`` or ``(batch, heads)``; label -1 means unlabelled.
         latent_dim: Length of the noise vector.
         num_classes: The number of classes.
+        spec: The description of the data, which leads from encoded samples to the networks' form
+            and back; None for images, which need none.
         objective: A name out of `losses.OBJECTIVES`.
         r1_weight: Weight of the gradient penalty on real samples, at least 0.
         r2_weight: Weight of the gradient penalty on generated samples, at least 0.
@@ -54,7 +58,8 @@ class ConditionalGAN(AdversarialTrainer):
         penalty_interval: Steps between two evaluations of the penalties. Above 1 they are updates
             of their own, with the interval as a further weight (StyleGAN2, arXiv 1912.04958).
         lecam_weight: Weight of LeCam regularisation (arXiv 2104.03310), at least 0.
-        augmentation: DiffAugment policies out of translation, cutout, colour, flip.
+        augmentation: DiffAugment policies of the modality; for images out of translation, cutout,
+            colour, flip.
         adaptive_augmentation: Adjust the augmentation's strength to the overfitting, from 0 on
             (arXiv 2006.06676); otherwise it is applied to every sample, and then it leaks into the
             generated ones.
@@ -95,6 +100,7 @@ class ConditionalGAN(AdversarialTrainer):
         latent_dim: int,
         num_classes: int,
         *,
+        spec: Spec | None = None,
         objective: str = "relativistic",
         r1_weight: float = 10.0,
         r2_weight: float = 10.0,
@@ -129,6 +135,7 @@ class ConditionalGAN(AdversarialTrainer):
             shared_generator_pass=shared_generator_pass,
             seed=seed,
         )
+        self.forms = Forms(spec)
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator = averaging_copy(generator)
@@ -137,7 +144,7 @@ class ConditionalGAN(AdversarialTrainer):
             name: keras.metrics.Mean(name=name, dtype="float32")
             for name in self.options.metric_names
         }
-        self._sampler = Sampler(self.ema_generator, latent_dim)
+        self._sampler = Sampler(self.ema_generator, latent_dim, self.forms)
         self._add_state()
         self.built = True
 
@@ -250,19 +257,19 @@ class ConditionalGAN(AdversarialTrainer):
         return tuple(self.generator.output_shape[1:])
 
     def check_data(self, given: Mapping[str, Any]) -> None:
-        """Refuses arrays of samples that are not in [-1, 1], or of labels that are none.
+        """Refuses arrays that are no encoded samples, or no labels.
 
         Raises:
             InvalidInputError: There are such samples or labels.
         """
         x, y = given.get("x"), given.get("y")
         if isinstance(x, (np.ndarray, list, tf.Tensor)):
-            check_signed(x)
+            self.forms.check(x)
         if y is not None:
             class_numbers(y, self.num_classes)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Exports the averaged generator, from latents and labels to samples in [-1, 1].
+        """Exports the averaged generator, from latents and labels to relaxed samples.
 
         Args:
             filepath: Where to.
@@ -290,8 +297,12 @@ class ConditionalGAN(AdversarialTrainer):
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Generates from ``[latent, label]`` with the averaged weights, in inference mode."""
-        return self.ema_generator(inputs, training=False)
+        """Makes encoded samples of ``[latent, label]`` with the averaged weights."""
+        return self.harden(tf.cast(self.ema_generator(inputs, training=False), tf.float32))
+
+    def harden(self, relaxed: Any) -> Any:
+        """Maps what the generator itself returns, arrays or tensors, to encoded samples."""
+        return self.forms.harden(relaxed)
 
     def latents(self, seed: int, indices: Any) -> np.ndarray:
         """Returns the noise behind the samples of `generate`.
@@ -326,7 +337,7 @@ class ConditionalGAN(AdversarialTrainer):
             batch_size: Samples per call into TensorFlow.
 
         Returns:
-            float32, shape ``(n, height, width, channels)``, in [-1, 1].
+            Encoded samples, float32, shape ``(n, *sample_shape)``, like those it learnt from.
 
         Raises:
             InvalidInputError: A label is no class of the GAN, or an option no whole number.
@@ -350,6 +361,7 @@ class ConditionalGAN(AdversarialTrainer):
             "name": self.name,
             "generator": keras.saving.serialize_keras_object(self.generator),
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "spec": None if self.forms.spec is None else self.forms.spec.to_dict(),
             **self.options.as_config(),
         }
 
@@ -360,7 +372,9 @@ class ConditionalGAN(AdversarialTrainer):
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in ("generator", "discriminator")
         }
-        return cls(**{**config, **networks})
+        described = config.get("spec")
+        spec = None if described is None else spec_from_dict(described)
+        return cls(**{**config, **networks, "spec": spec})
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns both optimisers and the way of execution, for `compile_from_config`."""

@@ -10,11 +10,9 @@ from keras_ganaccel.classifier.targets import one_hot_targets
 from keras_ganaccel.distribution import batch_layout, require
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.augment import AUGMENT_UNIFORMS
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.noise import noise_rows, uniform_rows
 from keras_ganaccel.seeds import derive_seed
-
-#: By how much samples may leave [-1, 1] through rounding.
-RANGE_SLACK = 1e-3
 
 # Columns of the uniforms of a pair, in front of those of its two augmentations.
 _CLASS, _MIXING, _AUGMENTATION = 0, 1, 2
@@ -24,13 +22,13 @@ class Batch(NamedTuple):
     """A replica's part of the global batch.
 
     Attributes:
-        images: Real samples in [-1, 1], float32, shape ``(n, height, width, channels)``.
+        samples: Real samples, relaxed, float32, shape ``(n, *sample_shape)``.
         labels: Shape ``(n,)``, int32, -1 for unlabelled.
         positions: Global position of each sample in training, int64, shape ``(n,)``.
         size: Samples of all replicas together, int64 scalar.
     """
 
-    images: tf.Tensor
+    samples: tf.Tensor
     labels: tf.Tensor
     positions: tf.Tensor
     size: tf.Tensor
@@ -55,41 +53,38 @@ class Draws(NamedTuple):
 
 
 def unpack(
-    data: Any, samples_seen: Any, *, counted: bool = False, num_classes: int | None = None
+    data: Any,
+    samples_seen: Any,
+    forms: Forms,
+    *,
+    num_classes: int,
+    counted: bool = False,
 ) -> Batch:
     """Brings what a dataset yields into the form that the steps take.
 
     Args:
-        data: Images, or ``(images,)``, ``(images, labels)``, ``(images, labels, positions)`` with
-            integer positions. Labels are class numbers, ``(n,)`` or ``(n, 1)``, or one-hot rows.
+        data: Encoded samples, or ``(samples,)``, ``(samples, labels)``, ``(samples, labels,
+            positions)`` with integer positions. Labels are class numbers, ``(n,)`` or
+            ``(n, 1)``, or one-hot rows.
         samples_seen: How many samples came before: where no positions are given, they go on from
             there.
+        forms: What relaxes the samples.
+        num_classes: The number of classes.
         counted: Whether ``samples_seen`` already counts this batch.
-        num_classes: The number of classes, to check labels by; None takes images and labels as
-            they are.
 
     Returns:
         The batch; without labels all samples are unlabelled.
 
     Raises:
         InvalidInputError: There is something else in the third place, such as sample weights, or
-            (where a step runs) an image or label is out of range.
+            (where a step runs) a sample or label is out of range.
     """
     parts = data if isinstance(data, tuple | list) else (data,)
-    images, labels, positions = (*parts, None, None)[:3]
-    images = tf.cast(images, tf.float32)
-    count = tf.shape(images, tf.int64)[0]
-    if num_classes is not None:
-        images = require(
-            images,
-            tf.reduce_all(tf.abs(images) <= 1 + RANGE_SLACK),
-            "A GAN takes samples in [-1, 1]. Received: values outside, or that are no numbers. Map "
-            "[0, 255] by x / 127.5 - 1 and [0, 1] by 2 * x - 1.",
-        )
-    if labels is None:
-        labels = tf.fill((count,), -1)
-    elif num_classes is not None:
-        labels = _class_numbers(labels, num_classes)
+    samples, labels, positions = (*parts, None, None)[:3]
+    samples = tf.cast(samples, tf.float32)
+    count = tf.shape(samples, tf.int64)[0]
+    samples = forms.relax(forms.checked(samples))
+    labels = tf.fill((count,), -1) if labels is None else _class_numbers(labels, num_classes)
     size, offset = batch_layout(count)
     if positions is None:
         first = samples_seen - size if counted else samples_seen
@@ -97,10 +92,10 @@ def unpack(
     elif not tf.convert_to_tensor(positions).dtype.is_integer:
         raise InvalidInputError(
             "A GAN takes no sample weights. Received: a third, non-integer element. "
-            "Yield (images, labels), or integer positions in the third place."
+            "Yield (samples, labels), or integer positions in the third place."
         )
     return Batch(
-        images, tf.reshape(tf.cast(labels, tf.int32), (-1,)), tf.cast(positions, tf.int64), size
+        samples, tf.reshape(tf.cast(labels, tf.int32), (-1,)), tf.cast(positions, tf.int64), size
     )
 
 
@@ -128,9 +123,9 @@ def deal(batch: Batch, parts: int) -> list[Batch]:
         return [batch]
     dealt = []
     for part in range(parts):
-        images, labels, positions = (value[part::parts] for value in batch[:3])
-        size, _ = batch_layout(tf.shape(images)[0])
-        dealt.append(Batch(images, labels, positions, size))
+        samples, labels, positions = (value[part::parts] for value in batch[:3])
+        size, _ = batch_layout(tf.shape(samples)[0])
+        dealt.append(Batch(samples, labels, positions, size))
     return dealt
 
 

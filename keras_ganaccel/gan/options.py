@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.augment import check_policies
 from keras_ganaccel.gan.losses import get_objective
+from keras_ganaccel.modality.policies import check_policies
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class GanOptions:
 
     def __post_init__(self) -> None:
         get_objective(self.objective)
-        object.__setattr__(self, "augmentation", check_policies(self.augmentation))
+        object.__setattr__(self, "augmentation", check_policies(self.augmentation, game=True))
         for name in ("latent_dim", "num_classes", "penalty_interval", "discriminator_steps"):
             self._at_least(name, 1)
         for name in ("r1_weight", "r2_weight", "wgan_gp_weight", "lecam_weight"):

@@ -21,39 +21,41 @@ LogitsFunction = Callable[[tf.Tensor], tf.Tensor]
 _SMALLEST_SQUARED_NORM = 1e-12
 
 
-def logits_and_penalty(logits_fn: LogitsFunction, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def logits_and_penalty(
+    logits_fn: LogitsFunction, samples: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The discriminator's logits and its zero-centred gradient penalty, from one pass.
 
     Args:
-        logits_fn: From images to logits, shape ``(batch,)`` or ``(batch, heads)``; with the labels
-            (and the augmentation, if gradients are to be taken with respect to the images before
-            it) bound.
-        images: Shape ``(batch, height, width, channels)``.
+        logits_fn: From samples to logits, shape ``(batch,)`` or ``(batch, heads)``; with the labels
+            (and the augmentation, if gradients are to be taken with respect to the samples
+            before it) bound.
+        samples: Shape ``(batch, *sample_shape)``.
 
     Returns:
         The logits as ``logits_fn`` gave them, and the squared norm of the gradient of the logit
-        with respect to the image, float32, shape ``(batch,)``.
+        with respect to the sample, float32, shape ``(batch,)``.
     """
-    logits, gradient = _input_gradient(logits_fn, images)
+    logits, gradient = _input_gradient(logits_fn, samples)
     return logits, _squared_norm(gradient)
 
 
-def gradient_penalty(logits_fn: LogitsFunction, images: tf.Tensor) -> tf.Tensor:
+def gradient_penalty(logits_fn: LogitsFunction, samples: tf.Tensor) -> tf.Tensor:
     """Zero-centred gradient penalty: R1 on real samples, R2 on generated ones.
 
     Args:
-        logits_fn: From images to logits, as in `logits_and_penalty`.
-        images: Shape ``(batch, height, width, channels)``.
+        logits_fn: From samples to logits, as in `logits_and_penalty`.
+        samples: Shape ``(batch, *sample_shape)``.
 
     Returns:
         float32, shape ``(batch,)``: squared norm of the logit's gradient.
 
     Example:
-        >>> images = tf.ones((2, 4, 4, 1))
-        >>> gradient_penalty(lambda x: tf.reduce_sum(3.0 * x, (1, 2, 3)), images).numpy().tolist()
+        >>> samples = tf.ones((2, 16))
+        >>> gradient_penalty(lambda x: tf.reduce_sum(3.0 * x, 1), samples).numpy().tolist()
         [144.0, 144.0]
     """
-    return logits_and_penalty(logits_fn, images)[1]
+    return logits_and_penalty(logits_fn, samples)[1]
 
 
 def wgan_gp(
@@ -65,32 +67,32 @@ def wgan_gp(
     the two.
 
     Args:
-        logits_fn: From images to logits, as in `logits_and_penalty`.
-        real: Shape ``(batch, height, width, channels)``.
+        logits_fn: From samples to logits, as in `logits_and_penalty`.
+        real: Shape ``(batch, *sample_shape)``.
         fake: The same shape.
         epsilon: Share of the real sample, shape ``(batch,)``, uniform in [0, 1), one draw per
-            sample (not per pixel).
+            sample.
 
     Returns:
         float32, shape ``(batch,)``: ``(norm - 1) ** 2``.
     """
     real, fake = tf.cast(real, tf.float32), tf.cast(fake, tf.float32)
-    share = tf.reshape(tf.cast(epsilon, tf.float32), (-1, 1, 1, 1))
+    share = tf.reshape(tf.cast(epsilon, tf.float32), (-1, *[1] * (len(real.shape) - 1)))
     _, gradient = _input_gradient(logits_fn, fake + share * (real - fake))
     norm = tf.sqrt(tf.maximum(_squared_norm(gradient), _SMALLEST_SQUARED_NORM))
     return tf.square(norm - 1.0)
 
 
-def _input_gradient(logits_fn: LogitsFunction, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    images = tf.cast(images, tf.float32)
+def _input_gradient(logits_fn: LogitsFunction, samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    samples = tf.cast(samples, tf.float32)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        logits = logits_fn(images)
+        tape.watch(samples)
+        logits = logits_fn(samples)
         # The sum's gradient holds every sample's own gradient in its own row.
         score = tf.reduce_sum(head_mean(logits))
-    gradient = tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradient = tape.gradient(score, samples, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return logits, tf.cast(gradient, tf.float32)
 
 
 def _squared_norm(gradient: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3))
+    return tf.reduce_sum(tf.square(gradient), axis=tuple(range(1, len(gradient.shape))))

@@ -29,7 +29,7 @@ def weighted_penalties(
     Returns:
         The weighted sum, float32, shape ``(n,)``, and each penalty by its metric's name.
     """
-    real_part = (batch.images, batch.labels, draws.real)
+    real_part = (batch.samples, batch.labels, draws.real)
     fake_part = (fake, batch.labels, draws.fake)
 
     def penalty(images: tf.Tensor, labels: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
@@ -45,7 +45,7 @@ def weighted_penalties(
         values["r2_penalty"] = penalty(*fake_part)
     if options.wgan_gp_weight > 0:
         values["wgan_gp_penalty"] = wgan_gp(
-            lambda x: logits(x, batch.labels, draws.real), batch.images, fake, draws.mixing
+            lambda x: logits(x, batch.labels, draws.real), batch.samples, fake, draws.mixing
         )
     weights = {
         "r1_penalty": options.r1_weight,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.noise import noise_rows
 
 
@@ -17,11 +18,13 @@ class Sampler:
     """Runs a generator in inference mode, in chunks of a fixed size.
 
     Args:
-        generator: Functional model from ``[latent, label]`` to samples.
+        generator: Functional model from ``[latent, label]`` to relaxed samples.
         latent_dim: Length of the noise vector.
+        forms: What hardens the samples.
     """
 
-    def __init__(self, generator: keras.Model, latent_dim: int) -> None:
+    def __init__(self, generator: keras.Model, latent_dim: int, forms: Forms) -> None:
+        self._forms = forms
         self._generator = generator
         self._latent_dim = latent_dim
         self._from_indices = tf.function(self._index_chunk, reduce_retracing=True, autograph=False)
@@ -40,7 +43,7 @@ class Sampler:
             chunk: Samples per call into TensorFlow.
 
         Returns:
-            float32, shape ``(n, height, width, channels)``.
+            Encoded samples, float32, shape ``(n, *sample_shape)``.
         """
         seed_tensor = tf.constant(seed, tf.int64)
         factor = tf.constant(truncation, tf.float32)
@@ -56,14 +59,14 @@ class Sampler:
 
     def _in_chunks(self, run: Any, chunk: int, *rows: np.ndarray) -> np.ndarray:
         count = len(rows[0])
-        images = np.empty((count, *self._generator.output_shape[1:]), np.float32)
+        samples = np.empty((count, *self._generator.output_shape[1:]), np.float32)
         for start in range(0, count, chunk):
             part = [values[start : start + chunk] for values in rows]
             # A last chunk that is smaller is filled up: one trace, and the same kernels for all.
             missing = chunk - len(part[0])
             filled = [np.concatenate([values, values[:1].repeat(missing, 0)]) for values in part]
-            images[start : start + chunk] = run(*map(tf.constant, filled))[: chunk - missing]
-        return images
+            samples[start : start + chunk] = run(*map(tf.constant, filled))[: chunk - missing]
+        return np.asarray(self._forms.harden(samples), np.float32)
 
     def _index_chunk(
         self, seed: tf.Tensor, indices: tf.Tensor, labels: tf.Tensor, truncation: tf.Tensor

@@ -22,7 +22,6 @@ from keras_ganaccel.distribution import (
 )
 from keras_ganaccel.errors import CheckpointError, InvalidInputError
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.gan.ranges import check_signed
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -53,7 +52,8 @@ def train_gan(
     Args:
         gan: The model, compiled (otherwise it gets the default optimisers), under the strategy
             that it was made in.
-        x: Training samples, float32 in [-1, 1], shape ``(n, height, width, channels)``.
+        x: Encoded training samples, as ``data.arrays`` gives them, float32, shape
+            ``(n, *sample_shape)``.
         y: Their labels, integers in 0..num_classes-1, or -1 for unlabelled, shape ``(n,)`` or
             ``(n, 1)``; or one-hot rows ``(n, num_classes)``.
         steps: Generator updates in all, those before an interruption included.
@@ -81,7 +81,7 @@ def train_gan(
     Example:
         >>> import keras_ganaccel as ga
         >>> import numpy as np
-        >>> x, y = np.random.default_rng(0).uniform(-1, 1, (32, 8, 8, 1)), np.arange(32) % 2
+        >>> x, y = np.random.default_rng(0).random((32, 8, 8, 1)), np.arange(32) % 2
         >>> spec = ga.DataSpec(8, 8, 1, ("zero", "one"))
         >>> networks = ga.build_generator(spec, 16, width=8), ga.build_discriminator(spec, width=8)
         >>> gan = ga.ConditionalGAN(*networks, latent_dim=16, num_classes=2)
@@ -127,7 +127,7 @@ def _training_arrays(
             f"Samples must have the shape (n, {', '.join(map(str, shape))}) and labels (n,). "
             f"Received: {x.shape} and {y.shape}. Build the networks for the data."
         )
-    check_signed(x)
+    gan.forms.check(x)
     return x, y
 
 
@@ -139,7 +139,7 @@ def _stream(
     sharded: bool,
     start: int,
 ) -> Any:
-    """Streams global batches of (images, labels, positions) from a sample index on."""
+    """Streams global batches of (samples, labels, positions) from a sample index on."""
 
     def worker_stream(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
         if context is None or not sharded:
@@ -161,8 +161,8 @@ def _stream(
             with_index=True,
         )
 
-        def globally(images: Any, labels: Any, index: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
-            return images, labels, index // share * rows + worker * share + index % share
+        def globally(samples: Any, labels: Any, index: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
+            return samples, labels, index // share * rows + worker * share + index % share
 
         return stream.map(globally)
 

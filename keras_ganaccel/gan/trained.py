@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.noise import noise_rows
 from keras_ganaccel.gan.sampling import Sampler, check_labels
 
@@ -18,8 +20,9 @@ class TrainedGenerator:
 
     Args:
         generator: Functional model from ``[latent (batch, latent_dim), label (batch,)]`` to
-            samples in [-1, 1], shape ``(batch, height, width, channels)``.
+            relaxed samples ``(batch, *sample_shape)``.
         num_classes: How many classes it knows.
+        spec: The description of the data; None for images, which need none.
 
     Raises:
         InvalidInputError: The model has other inputs or outputs.
@@ -32,21 +35,24 @@ class TrainedGenerator:
         (3, 8, 8, 1)
     """
 
-    def __init__(self, generator: keras.Model, num_classes: int) -> None:
+    def __init__(self, generator: keras.Model, num_classes: int, spec: Spec | None = None) -> None:
         shapes = [tuple(each.shape) for each in generator.inputs]
-        if len(shapes) != 2 or len(shapes[0]) != 2 or len(generator.outputs[0].shape) != 4:
+        if len(shapes) != 2 or len(shapes[0]) != 2 or len(generator.outputs) != 1:
             raise InvalidInputError(
-                f"A generator takes a latent vector and a label and returns images. "
+                f"A generator takes a latent vector and a label and returns samples. "
                 f"Received: a model with inputs {shapes}. Name a run's generator.keras."
             )
         self.ema_generator = generator
         self.num_classes = num_classes
-        self._sampler = Sampler(generator, self.latent_dim)
+        self.forms = Forms(spec)
+        self._sampler = Sampler(generator, self.latent_dim, self.forms)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], num_classes: int) -> TrainedGenerator:
+    def load(
+        cls, path: str | os.PathLike[str], num_classes: int, spec: Spec | None = None
+    ) -> TrainedGenerator:
         """Loads a run's `generator.keras` (in Keras' safe mode)."""
-        return cls(keras.saving.load_model(path, compile=False, safe_mode=True), num_classes)
+        return cls(keras.saving.load_model(path, compile=False, safe_mode=True), num_classes, spec)
 
     @property
     def latent_dim(self) -> int:
@@ -54,9 +60,13 @@ class TrainedGenerator:
         return int(self.ema_generator.inputs[0].shape[1])
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """``(height, width, channels)`` of a sample."""
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
         return tuple(self.ema_generator.outputs[0].shape[1:])
+
+    def harden(self, relaxed: Any) -> Any:
+        """Maps what the generator itself returns, arrays or tensors, to encoded samples."""
+        return self.forms.harden(relaxed)
 
     def latents(self, seed: int, indices: Any) -> np.ndarray:
         """Returns the noise behind samples; see `ConditionalGAN.latents`."""

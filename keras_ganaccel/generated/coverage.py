@@ -19,7 +19,6 @@ from keras_ganaccel.gan.noise import uniform_rows
 from keras_ganaccel.generated.filters import content_uniforms
 from keras_ganaccel.generated.sources import GanSource
 from keras_ganaccel.modality.image.layers import ClassEmbedding
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 
 _BATCH = 256
@@ -152,7 +151,7 @@ class LabelMixing:
         for start in range(0, len(labels), _BATCH):
             batch = [rows[start : start + _BATCH] for rows in inputs]
             parts.append(self._forward(*map(tf.constant, batch)).numpy())
-        return signed_to_unit(np.concatenate(parts))
+        return np.asarray(self._source.gan.harden(np.concatenate(parts)), np.float32)
 
     def describe(self) -> dict[str, Any]:
         """See `Source.describe`."""

@@ -158,8 +158,8 @@ class LiveDataset(GeneratedDataset):
             indices = first + tf.range(batch_size, dtype=tf.int64)
             labels = tf.gather(period, indices % tf.size(period, tf.int64))
             latents = noise_rows(noise_seed, indices, gan.latent_dim)
-            signed = self._copy([latents, tf.cast(labels, tf.int32)], training=False)
-            return tf.clip_by_value((tf.cast(signed, tf.float32) + 1.0) / 2.0, 0.0, 1.0), labels
+            relaxed = self._copy([latents, tf.cast(labels, tf.int32)], training=False)
+            return gan.harden(tf.cast(relaxed, tf.float32)), labels
 
         endless = tf.data.Dataset.counter().map(generate).unbatch()
         super().__init__(endless)
@@ -210,7 +210,7 @@ def array_dataset(x: np.ndarray, y: np.ndarray, teacher: Any = None) -> tf.data.
     """Makes the real side of a mixture, of the same element spec as a pool.
 
     Args:
-        x: float32 in [0, 1], shape ``(n, height, width, channels)``.
+        x: Encoded samples, float32, shape ``(n, *sample_shape)``.
         y: Classes, shape ``(n,)``; -1 for unlabelled samples.
         teacher: Asked once for every sample; y is then ``{"label", "teacher_logits"}``.
 

@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.generated.filters import content_uniforms
-from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.seeds import derive_seed
 
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -19,15 +20,16 @@ Features = Callable[[np.ndarray], np.ndarray]
 _BATCH = 256
 
 
-def discriminator_score(discriminator: Any) -> Score:
+def discriminator_score(discriminator: Any, spec: Spec | None = None) -> Score:
     """Makes the function that a discriminator is asked through.
 
     Args:
-        discriminator: A Keras model from ``[image in [-1, 1], label]`` to logits, such as
+        discriminator: A Keras model from ``[relaxed sample, label]`` to logits, such as
             ``gan.discriminator``.
+        spec: The description of the data; None for images, which need none.
 
     Returns:
-        A function from samples (float32 in [0, 1]) and classes to logits, float64 ``(n,)``; the
+        A function from encoded samples and classes to logits, float64 ``(n,)``; the
         mean over heads where there are several.
 
     Example:
@@ -38,13 +40,14 @@ def discriminator_score(discriminator: Any) -> Score:
         >>> score(np.zeros((3, 8, 8, 1), np.float32), np.array([0, 1, 1])).shape
         (3,)
     """
+    forms = Forms(spec)
 
     def score(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        signed, labels = unit_to_signed(x), y.astype(np.int32)
+        relaxed, labels = forms.relax(np.asarray(x, np.float32)), y.astype(np.int32)
         parts = [
             np.asarray(
                 discriminator(
-                    [signed[start : start + _BATCH], labels[start : start + _BATCH]],
+                    [relaxed[start : start + _BATCH], labels[start : start + _BATCH]],
                     training=False,
                 ),
                 np.float64,

@@ -20,7 +20,6 @@ from keras_ganaccel.generated.tabular import (
     SmoteNC,
     Spunge,
 )
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 
 
@@ -51,7 +50,7 @@ class Source(Protocol):
                 is a pure function of ``(seed, start_index + i, labels[i])``.
 
         Returns:
-            float32 in [0, 1], shape ``(n, height, width, channels)``.
+            Encoded samples, float32, shape ``(n, *sample_shape)``.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -71,7 +70,9 @@ class Generator(Protocol):
         ...         rows = np.sin(seed + np.asarray(indices, np.float32))
         ...         return np.repeat(rows[:, None], 8, axis=1)
         ...     def generate_from_latents(self, z, labels):
-        ...         return np.tanh(np.tile(z[:, :, None, None], (1, 1, 8, 1)))
+        ...         return np.tile(np.abs(np.sin(z))[:, :, None, None], (1, 1, 8, 1))
+        ...     def harden(self, relaxed):
+        ...         return relaxed
         >>> stripes: ga.Generator = Stripes()
         >>> ga.GanSource(stripes).sample(np.array([0, 1]), 0).shape
         (2, 8, 8, 1)
@@ -89,7 +90,10 @@ class Generator(Protocol):
         """Noise rows, float32 ``(n, latent_dim)``, a pure function of seed and index."""
 
     def generate_from_latents(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Samples in [-1, 1], float32 ``(n, height, width, channels)``."""
+        """Encoded samples, float32 ``(n, *sample_shape)``."""
+
+    def harden(self, relaxed: Any) -> Any:
+        """Encoded samples of what `ema_generator` returns, an array or a tensor."""
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
@@ -129,9 +133,7 @@ class GanSource:
 
     def sample(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """See `Source.sample`."""
-        return signed_to_unit(
-            self.gan.generate_from_latents(self.noise(labels, start_index), labels)
-        )
+        return self.gan.generate_from_latents(self.noise(labels, start_index), labels)
 
     def noise(self, labels: np.ndarray, start_index: int) -> np.ndarray:
         """The noise rows of the samples, float32 ``(n, latent_dim)``."""

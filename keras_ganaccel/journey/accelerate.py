@@ -12,13 +12,13 @@ import numpy as np
 
 from keras_ganaccel.config import GanConfig, ReuseConfig, RunConfig, preset, with_values
 from keras_ganaccel.data.labelled import LabelledData
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.integrity import Loss
 from keras_ganaccel.journey.budget import fitted
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import check_model_file, check_student, load_model
-from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.modality.load import load_configured
 from keras_ganaccel.paths import MEMORY
 from keras_ganaccel.rundir import RunFolder, check_out_folder, save_splits
@@ -297,21 +297,21 @@ def check_first_networks(gan: GanConfig) -> None:
             check_model_file(Path(gan.init_from) / "artifacts" / name)
 
 
-def _check_reuse(reuse: ReuseConfig, spec: DataSpec) -> None:
+def _check_reuse(reuse: ReuseConfig, spec: Spec) -> None:
     """Refuses a generator or a pool of an earlier run that was made for other data."""
     from keras_ganaccel.gan.trained import TrainedGenerator
     from keras_ganaccel.generated.pool import read_facts
 
     shapes = {}
     if reuse.generator is not None:
-        shapes["generator"] = TrainedGenerator.load(reuse.generator, spec.num_classes).image_shape
+        shapes["generator"] = TrainedGenerator.load(reuse.generator, spec.num_classes).sample_shape
     if reuse.pool is not None:
         shapes["pool"] = tuple(read_facts(reuse.pool).shape)
     for name, shape in shapes.items():
-        if shape != spec.image_shape:
+        if shape != spec.sample_shape:
             raise InvalidInputError(
                 f"The {name} does not fit the data. Received: samples {shape} for data "
-                f"{spec.image_shape}. Name one that was made for such data."
+                f"{spec.sample_shape}. Name one that was made for such data."
             )
 
 

@@ -89,8 +89,8 @@ class Journey:
             The student, and the same one behind a mapping from [0, 1]: training the second
             trains the first.
         """
+        from keras_ganaccel.classifier.build import build_classifier
         from keras_ganaccel.initial_weights import reinitialize
-        from keras_ganaccel.modality.image.structures import build_classifier
 
         settings = self.config.student
         with self.strategy.scope():
@@ -108,7 +108,7 @@ class Journey:
                 if self.config.model.reinitialize:
                     reinitialize(student, self.seed("student", "weights"))
             unit = with_unit_input(
-                student, self.config.model.input_range, self.data.spec.image_shape
+                student, self.config.model.input_range, self.data.spec.sample_shape
             )
         return student, unit
 

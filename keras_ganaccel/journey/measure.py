@@ -15,7 +15,6 @@ from keras_ganaccel.metrics.kid import kid
 from keras_ganaccel.metrics.memorization import memorization_report
 from keras_ganaccel.metrics.prdc import prdc
 from keras_ganaccel.metrics.synthetic_only import synthetic_only_accuracy
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 from keras_ganaccel.seeds import derive_seed
 
 _LEAST_FOR_FRECHET = 2048
@@ -32,10 +31,10 @@ def balanced_samples(
         seed: Seed of the noise.
 
     Returns:
-        Samples float32 ``(count, height, width, channels)`` in [0, 1], and their classes.
+        Encoded samples, float32 ``(count, *sample_shape)``, and their classes.
     """
     labels = np.resize(np.arange(generator.num_classes), count)
-    return signed_to_unit(generator.generate(labels, seed)), labels
+    return generator.generate(labels, seed), labels
 
 
 def measure_generator(

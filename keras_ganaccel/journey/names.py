@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import keras
 
+from keras_ganaccel.classifier.build import architectures
 from keras_ganaccel.classifier.shallow import KINDS
 from keras_ganaccel.config import RunConfig
 from keras_ganaccel.distribution.strategies import check_strategy
 from keras_ganaccel.errors import InvalidInputError, nearest
-from keras_ganaccel.modality.image.structures import architectures
 
 
 def check_names(config: RunConfig) -> None:

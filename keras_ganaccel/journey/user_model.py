@@ -77,14 +77,14 @@ def check_student(model: keras.Model, config: RunConfig) -> None:
 
 
 def with_unit_input(
-    model: keras.Model, input_range: tuple[float, float] | None, image_shape: tuple[int, ...]
+    model: keras.Model, input_range: tuple[float, float] | None, sample_shape: tuple[int, ...]
 ) -> keras.Model:
     """Puts the mapping from [0, 1] in front of a model made for another range.
 
     Args:
         model: The user's model.
         input_range: What it takes; None is [0, 1], and then the model itself is returned.
-        image_shape: ``(height, width, channels)``.
+        sample_shape: The shape of an encoded sample.
 
     Returns:
         A model that shares the layers of `model`, so that training the one trains the other.
@@ -94,6 +94,6 @@ def with_unit_input(
     import keras
 
     low, high = input_range
-    image = keras.Input(image_shape, name="image")
+    image = keras.Input(sample_shape, name="image")
     scaled = keras.layers.Rescaling(high - low, low, name="to_input_range")(image)
     return keras.Model(image, model(scaled), name="unit_input")

@@ -81,7 +81,7 @@ def too_few_to_weigh(journey: Journey) -> str | None:
 
 def generator_unwanted(journey: Journey) -> str | None:
     """Says why the configuration has no GAN trained on these data, or None if it has one."""
-    config, shape = journey.config, journey.data.spec.image_shape
+    config, shape = journey.config, journey.data.spec.sample_shape
     if not config.gan.enabled:
         return "No GAN was trained: generated data were switched off."
     most = config.gan.largest_side

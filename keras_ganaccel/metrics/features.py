@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganaccel.classifier.build import architectures, build_classifier
 from keras_ganaccel.classifier.train import train_classifier
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError, MissingFileError, nearest
-from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 
 _INCEPTION_SIZE = 299
 
@@ -66,7 +66,7 @@ class FeatureExtractor:
         """Computes the features of images.
 
         Args:
-            images: Shape ``(n, height, width, channels)``, float, in [0, 1].
+            images: Encoded samples, float, shape ``(n, *sample_shape)``.
 
         Returns:
             float32 features, shape ``(n, d)``. Feature maps are averaged over their positions.
@@ -93,23 +93,24 @@ class FeatureExtractor:
 def train_feature_extractor(
     x: np.ndarray,
     y: np.ndarray,
-    spec: DataSpec,
+    spec: Spec,
     *,
     seed: int = 0,
     steps: int = 1000,
-    architecture: str = "convnet",
+    architecture: str | None = None,
     size: str = "small",
     augmentation: Sequence[str] = ("shift",),
 ) -> FeatureExtractor:
     """Trains a classifier on the real training split and takes its penultimate layer.
 
     Args:
-        x: Training images, shape ``(n, height, width, channels)``, float32, in [0, 1].
+        x: Encoded training samples, float32, shape ``(n, *spec.sample_shape)``.
         y: Their classes, shape ``(n,)``, integers; rows labelled -1 are left out.
         spec: The description of the data.
         seed: Fixes the training.
         steps: Optimiser steps.
-        architecture: A structure of `build_classifier`.
+        architecture: A structure of `build_classifier`; None takes a convnet for images, else the
+            usual one of the modality.
         size: Its size.
         augmentation: Policies of `train_classifier`. With few labels they make all the difference:
             on 16 MNIST digits a class 93 % accuracy with shifts, 70 % without.
@@ -134,10 +135,17 @@ def train_feature_extractor(
             "A feature extractor is trained on labels. Received: unlabelled rows only. "
             "Give labelled data, or use a model of your own."
         )
+    architecture = architecture or measuring_architecture(spec)
     model = build_classifier(spec, architecture, size, seed=seed, name="feature_classifier")
     labelled_rows = (x[labelled], y[labelled])
     train_classifier(model, labelled_rows, steps=steps, augmentation=augmentation, seed=seed)
     return FeatureExtractor(model, name=f"{architecture}-{size} trained on the real training split")
+
+
+def measuring_architecture(spec: Spec) -> str:
+    """Returns the structure that measures samples: a convnet where the modality has one."""
+    known = architectures(spec.modality)
+    return "convnet" if "convnet" in known else known[0]
 
 
 def inception_extractor(weights: str | os.PathLike[str], channels: int = 3) -> FeatureExtractor:

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.outputs import predict_logits
 from keras_ganaccel.classifier.train import train_classifier
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
+from keras_ganaccel.metrics.features import measuring_architecture
 
 Labelled = tuple[np.ndarray, np.ndarray]
 
@@ -22,12 +23,12 @@ def synthetic_only_accuracy(
     generated_y: np.ndarray,
     real_train: Labelled,
     real_test: Labelled,
-    spec: DataSpec,
+    spec: Spec,
     *,
     steps: int = 1000,
     batch_size: int = 64,
     seed: int = 0,
-    architecture: str = "convnet",
+    architecture: str | None = None,
     size: str = "small",
     augmentation: Sequence[str] = ("shift",),
     real_classifier: keras.Model | None = None,
@@ -40,7 +41,7 @@ def synthetic_only_accuracy(
     seed. Without augmentation the real samples, if they are few, make a poor rival.
 
     Args:
-        generated_x: Generated images, shape ``(n, height, width, channels)``, in [0, 1].
+        generated_x: Generated samples, encoded, shape ``(n, *sample_shape)``.
         generated_y: The classes that were asked for, shape ``(n,)``, integers.
         real_train: ``(x, y)`` of the real training split, as above; label -1 is left out.
         real_test: ``(x, y)`` of held-out real data.
@@ -48,7 +49,8 @@ def synthetic_only_accuracy(
         steps: Optimiser steps of each training.
         batch_size: Samples per step.
         seed: Fixes initial weights and order.
-        architecture: A structure of `build_classifier`.
+        architecture: A structure of `build_classifier`; None takes a convnet for images, else the
+            usual one of the modality.
         size: Its size.
         augmentation: Policies of `train_classifier`.
         real_classifier: The classifier on the real samples, if one of that architecture has been
@@ -83,7 +85,8 @@ def synthetic_only_accuracy(
         if name == "real_only" and real_classifier is not None:
             model = real_classifier
         else:
-            model = build_classifier(spec, architecture, size, seed=seed, name="score_classifier")
+            structure = architecture or measuring_architecture(spec)
+            model = build_classifier(spec, structure, size, seed=seed, name="score_classifier")
             train_classifier(
                 model,
                 data,

@@ -7,9 +7,9 @@ differentiable; nothing but `Modality.relax` and `Modality.harden` knows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -103,6 +103,25 @@ class FrontEnd(Protocol):
         """Inputs, by name, and ``encoded``: what they must come to."""
 
 
+class Policy(NamedTuple):
+    """A way to change samples at random, as a pure function of them and of uniform numbers.
+
+    Attributes:
+        apply: From samples, float32 ``(batch, ...)``, and uniforms, float32 ``(batch, uniforms)``
+            in [0, 1), to the changed samples, in TensorFlow. Where `mixes` is set: to the share of
+            each value that a sample keeps when it is mixed with its neighbour, of the samples'
+            rank, in [0, 1].
+        uniforms: How many uniform numbers a sample takes.
+        axes: The axes of a sample that it can change: 3 for ``(height, width, channels)``.
+        mixes: Whether samples, and their targets alike, are mixed with their neighbours.
+    """
+
+    apply: Callable[[Any, Any], Any]
+    uniforms: int
+    axes: int
+    mixes: bool = False
+
+
 class Modality(Protocol):
     """A kind of samples. `modality.registry` finds it by name, by source and by specification.
 
@@ -193,6 +212,10 @@ class Modality(Protocol):
 
     # The two forms.
 
+    @property
+    def encoded_range(self) -> tuple[float, float] | None:
+        """The ends of the values of every encoded sample; None where places differ in that."""
+
     def relax(self, encoded: Any, spec: Spec | None = None) -> Any:
         """Maps encoded samples to what the GAN's networks take.
 
@@ -227,4 +250,103 @@ class Modality(Protocol):
         Returns:
             None where a scale and an offset are all there is to it, as for images: they are in the
             metadata of each file.
+        """
+
+    # What people see.
+
+    def picture(
+        self, encoded: np.ndarray, labels: np.ndarray, class_names: Sequence[str] | None = None
+    ) -> Any:
+        """Draws samples, a row for each class.
+
+        Args:
+            encoded: Encoded samples, float32 ``(n, *sample_shape)``.
+            labels: Their classes, integers, shape ``(n,)``.
+            class_names: One name per class; by default the integer labels.
+
+        Returns:
+            A `PIL.Image.Image`; None where samples of this kind cannot be drawn.
+        """
+
+    def facts(self, spec: Spec) -> dict[str, Any]:
+        """Says in JSON values what a plan should show of the data, beside shape and classes."""
+
+    # What a user's own model may take.
+
+    def input_ranges(self, spec: Spec) -> tuple[tuple[float, float], ...]:
+        """The ranges that a model made elsewhere may take instead of the encoded one.
+
+        Returns:
+            The encoded one first; nothing else where no model is made for others.
+        """
+
+    # How samples are changed at random, by name, in the order in which that is done.
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """Those for classifiers, on encoded samples; empty where none preserves the class."""
+
+    @property
+    def game_policies(self) -> Mapping[str, Policy]:
+        """Those for the GAN, on relaxed samples; differentiable, without `Policy.mixes`.
+
+        They may take 12 numbers in all, and one more each that decides whether it is applied.
+        """
+
+    # Networks: functional Keras models.
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """The names of the generators, the usual one first."""
+
+    @property
+    def discriminators(self) -> tuple[str, ...]:
+        """The names of the discriminators, the usual one first."""
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The names of the classifiers, the usual one first."""
+
+    def build_generator(
+        self, spec: Spec, latent_dim: int, architecture: str, **options: Any
+    ) -> Any:
+        """Builds a network from noise and class to a relaxed sample.
+
+        Args:
+            spec: The description of the data.
+            latent_dim: Length of the noise vector.
+            architecture: Out of `generators`.
+            options: ``width``, ``seed``, ``dtype`` and ``name``, and those of this modality.
+
+        Returns:
+            Inputs ``[latent (batch, latent_dim) float32, label (batch,) int32]``, one float32
+            output ``(batch, *sample_shape)``.
+        """
+
+    def build_discriminator(self, spec: Spec, architecture: str, **options: Any) -> Any:
+        """Builds a network from a relaxed sample and its class to a logit.
+
+        Args:
+            spec: The description of the data.
+            architecture: Out of `discriminators`.
+            options: ``width``, ``spectral_norm``, ``seed``, ``dtype`` and ``name``, and those of
+                this modality.
+
+        Returns:
+            Inputs ``[sample (batch, *sample_shape) float32, label (batch,) int32]``, where the
+            label -1 leaves out the class; output float32 ``(batch,)`` or ``(batch, heads)``.
+        """
+
+    def build_classifier(self, spec: Spec, architecture: str, size: str, **options: Any) -> Any:
+        """Builds a network from an encoded sample to logits.
+
+        Args:
+            spec: The description of the data.
+            architecture: Out of `classifiers`.
+            size: ``"tiny"``, ``"small"`` or ``"base"``.
+            options: ``activation``, ``dropout``, ``seed`` and ``name``, and those of this modality.
+
+        Returns:
+            Input float32 ``(batch, *sample_shape)``; output ``logits``, float32 ``(batch,
+            num_classes)``. Made of layers that TFLite has built in.
         """

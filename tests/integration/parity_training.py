@@ -12,9 +12,8 @@ import tensorflow as tf
 from keras_ganaccel.checkpoint import model_state
 from keras_ganaccel.distribution import is_chief, make_strategy
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.gan.train import train_gan
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))
@@ -28,7 +27,7 @@ def data(count=90):
     waves = np.stack([np.sin(6 * rows), np.sin(6 * columns), np.cos(6 * (rows + columns))])
     images = waves[labels] * rng.uniform(0.5, 1, (count, 1, 1)) + rng.normal(0, 0.05, (count, 8, 8))
     labels[::6] = -1
-    return np.clip(images, -1, 1)[..., None].astype(np.float32), labels
+    return (np.clip(images, -1, 1)[..., None].astype(np.float32) + 1) / 2, labels
 
 
 def smooth(network):

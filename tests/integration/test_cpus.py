@@ -45,7 +45,7 @@ gan = ga.ConditionalGAN(
     ga.build_generator(data.spec, 8, width=8), ga.build_discriminator(data.spec, width=8), 8, 10
 )
 gan.compile()
-history = ga.train_gan(gan, 2 * images - 1, labels, steps=2, batch_size=8)
+history = ga.train_gan(gan, images, labels, steps=2, batch_size=8)
 figures["gan"] = [history.history["discriminator_loss"][-1]]
 figures["generated"] = np.ravel(gan.generate([3], seed=0)).tolist()
 print(json.dumps(figures))

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import keras_ganaccel
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.saved_classes import CLASSES, StandIn
 

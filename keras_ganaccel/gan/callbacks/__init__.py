@@ -8,7 +8,7 @@ goes on exactly as it would have.
 
 from keras_ganaccel.gan.callbacks.distance import KIDCallback
 from keras_ganaccel.gan.callbacks.log import MetricsLog
-from keras_ganaccel.gan.callbacks.pictures import SampleGrid, TensorBoardImages, grid_image
+from keras_ganaccel.gan.callbacks.pictures import SampleGrid, TensorBoardImages
 from keras_ganaccel.gan.callbacks.watchdog import Watchdog
 
-__all__ = ["KIDCallback", "MetricsLog", "SampleGrid", "TensorBoardImages", "Watchdog", "grid_image"]
+__all__ = ["KIDCallback", "MetricsLog", "SampleGrid", "TensorBoardImages", "Watchdog"]

@@ -11,7 +11,6 @@ import numpy as np
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.callbacks.periodic import Periodic
 from keras_ganaccel.metrics.kid import kid
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +23,8 @@ class KIDCallback(Periodic):
     so that `History` and TensorBoard show them.
 
     Args:
-        images: Held-out real images, shape ``(n, height, width, channels)``, in [0, 1], n >= 3.
-        extractor: Images in [0, 1] to features ``(n, d)``, such as a `FeatureExtractor`.
+        images: Held-out real samples, encoded, shape ``(n, *sample_shape)``, n >= 3.
+        extractor: Encoded samples to features ``(n, d)``, such as a `FeatureExtractor`.
         every: Optimiser steps between two measurements.
         labels: The classes of `images`, shape ``(n,)``, so that the generated ones follow their
             distribution (-1 is left out); by default all classes equally.
@@ -91,7 +90,7 @@ class KIDCallback(Periodic):
 
     def act(self, step: int, logs: dict[str, Any]) -> None:
         """Measures, and keeps the weights if they are the best so far."""
-        images = signed_to_unit(self.model.generate(self._asked_labels(), seed=self.seed))
+        images = self.model.generate(self._asked_labels(), seed=self.seed)
         if not np.isfinite(images).all():
             logger.warning("Step %d: generated samples are not finite, KID is left out.", step)
             return

@@ -10,52 +10,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from keras_ganaccel.distribution import is_chief
 from keras_ganaccel.files import atomic_open
 from keras_ganaccel.gan.callbacks.periodic import Periodic
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
-
-_LEAST_SIDE = 32
-_GAP = 2
-_FONT_SIZE = 14
-
-
-def grid_image(
-    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str] | None = None
-) -> Image.Image:
-    """Draws images, a row for each class with its name; small ones are magnified unsmoothed.
-
-    Args:
-        images: Shape ``(n, height, width, channels)``, float, in [0, 1].
-        labels: Their classes, shape ``(n,)``, integers.
-        class_names: One name per class; by default the integer labels.
-
-    Returns:
-        An RGB picture.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    names = [class_names[label] if class_names else str(label) for label in classes]
-    scale = -(-_LEAST_SIDE // min(images.shape[1:3]))
-    cell_height, cell_width = (side * scale + _GAP for side in images.shape[1:3])
-    body = np.full((len(classes) * cell_height, max(counts) * cell_width, 3), 255, np.uint8)
-    for row, label in enumerate(classes):
-        for column, image in enumerate(images[labels == label]):
-            pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-            pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
-            top, left = row * cell_height, column * cell_width
-            body[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
-
-    font = ImageFont.load_default(_FONT_SIZE)
-    margin = round(max(font.getlength(name) for name in names)) + 4 * _GAP
-    picture = Image.new("RGB", (margin + body.shape[1], body.shape[0]), "white")
-    picture.paste(Image.fromarray(body), (margin, 0))
-    pen = ImageDraw.Draw(picture)
-    for row, name in enumerate(names):
-        middle = row * cell_height + (cell_height - _GAP) // 2
-        pen.text((margin - 2 * _GAP, middle), name, fill="black", font=font, anchor="rm")
-    return picture
 
 
 class _SamplePictures(Periodic):
@@ -69,15 +28,17 @@ class _SamplePictures(Periodic):
         self.class_names = class_names
         self.seed = seed
 
-    def picture(self) -> Image.Image:
-        """Draws samples of the model as it is now."""
+    def picture(self) -> Image.Image | None:
+        """Draws samples of the model as it is now, if samples of their kind can be drawn."""
         labels = np.repeat(np.arange(self.model.num_classes, dtype=np.int32), self.columns)
-        images = signed_to_unit(self.model.generate(labels, seed=self.seed))
-        return grid_image(images, labels, self.class_names)
+        samples = self.model.generate(labels, seed=self.seed)
+        return self.model.forms.picture(samples, labels, self.class_names)
 
 
 class SampleGrid(_SamplePictures):
     """Writes a PNG of generated samples every `every` steps, and one at the end of training.
+
+    Samples that cannot be drawn, such as rows of a table, leave none.
 
     Every picture shows the same latent points, so that a series shows how training went. The
     files are called ``step_000500.png``; each appears only when it is complete.
@@ -118,11 +79,12 @@ class SampleGrid(_SamplePictures):
 
     def act(self, step: int, logs: dict[str, Any]) -> None:
         """Writes the picture of this step; only the chief of several workers does."""
-        if not is_chief():
+        picture = self.picture() if is_chief() else None
+        if picture is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_open(self._path(step)) as file:
-            self.picture().save(file, format="PNG")
+            picture.save(file, format="PNG")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Writes the picture of the last step."""
@@ -174,14 +136,15 @@ class TensorBoardImages(_SamplePictures):
 
     def act(self, step: int, logs: dict[str, Any]) -> None:
         """Writes the picture of this step; only the chief of several workers does."""
-        if not is_chief():
+        picture = self.picture() if is_chief() else None
+        if picture is None:
             return
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(
                 str(self.log_dir / "train"), filename_suffix=".samples"
             )
         with self._writer.as_default(), tf.summary.record_if(True):
-            _write_image("generated", self.picture(), step)
+            _write_image("generated", picture, step)
         self._writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

@@ -14,7 +14,6 @@ from keras_ganaccel.distribution import learning_rate_of
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks.averages import IntervalMeans
 from keras_ganaccel.gan.callbacks.periodic import Periodic
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +34,11 @@ class Watchdog(Periodic):
     budget, data order and noise go on as well. Each is logged as a warning and kept in `events`.
 
     Args:
-        images: Real training or validation images, shape ``(n, height, width, channels)``, in
-            [0, 1].
+        images: Real training or validation samples, encoded, shape ``(n, *sample_shape)``.
         labels: Their classes, shape ``(n,)``; -1 is left out.
         every: Optimiser steps between two checks.
-        extractor: Images to features in which diversity is measured; pixels by default.
+        extractor: Encoded samples to features in which diversity is measured; the samples
+            themselves by default.
         warm_up: Steps before collapse is looked for: at first all samples are alike.
         samples_per_class: Generated samples per class and check.
         least_diversity: Collapse is a root-mean-square distance between samples of a class below
@@ -164,7 +163,7 @@ class Watchdog(Periodic):
     def _collapse(self) -> str | None:
         """Names the class whose samples are most alike, if they are too much so."""
         labels = np.repeat(np.fromiter(self._real_spread, np.int32), self.samples_per_class)
-        images = signed_to_unit(self.model.generate(labels, seed=self.seed))
+        images = self.model.generate(labels, seed=self.seed)
         spreads = self._spreads(images, labels)
         diversity = {
             label: spreads.get(label, 0.0) / real for label, real in self._real_spread.items()

@@ -35,7 +35,7 @@ def describe_data(journey: Journey) -> Record:
         journey.progress.note(note)
     return Record(
         fingerprint=data.fingerprint(),
-        shape=list(data.spec.image_shape),
+        shape=list(data.spec.sample_shape),
         classes=list(data.spec.class_names),
         rows={
             "train": len(data.splits.train),

@@ -118,7 +118,9 @@ def _discriminator_filter(journey: Journey) -> DiscriminatorRejection:
     path = journey.run.artifacts / "discriminator.keras"
     network = keras.saving.load_model(path, compile=False, safe_mode=True)
     return DiscriminatorRejection(
-        discriminator_score(network), *_calibration(journey), seed=journey.seed("pool", "filter")
+        discriminator_score(network, journey.data.spec),
+        *_calibration(journey),
+        seed=journey.seed("pool", "filter"),
     )
 
 

@@ -23,7 +23,6 @@ from keras_ganaccel.journey.measure import balanced_samples, measure_generator
 from keras_ganaccel.journey.stages import check_headroom
 from keras_ganaccel.journey.weighing import generator_unwanted
 from keras_ganaccel.metrics.features import FeatureExtractor, train_feature_extractor
-from keras_ganaccel.modality.image.preprocess import unit_to_signed
 from keras_ganaccel.report import plots
 from keras_ganaccel.report.html import SAMPLES
 from keras_ganaccel.words import on_rows, percent
@@ -80,7 +79,9 @@ def train_generator(journey: Journey) -> Record:
 def load_generator(journey: Journey) -> TrainedGenerator:
     """Loads the generator that this run trained or took over."""
     return TrainedGenerator.load(
-        journey.run.artifacts / "generator.keras", journey.data.spec.num_classes
+        journey.run.artifacts / "generator.keras",
+        journey.data.spec.num_classes,
+        journey.data.spec,
     )
 
 
@@ -143,12 +144,12 @@ def _train_gan(journey: Journey, extractor: FeatureExtractor) -> list[str]:
     unlabelled = journey.data.unlabelled_arrays()
     train_gan(
         gan,
-        unit_to_signed(x),
+        x,
         y,
         steps=config.steps,
         batch_size=config.batch_size,
         seed=journey.seed("gan", "order"),
-        unlabelled=None if unlabelled is None else unit_to_signed(unlabelled),
+        unlabelled=unlabelled,
         checkpoint_dir=run.checkpoints / "gan",
         checkpoint_every=config.checkpoint_every,
         callbacks=callbacks,

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_ganaccel.errors import InvalidInputError, nearest
+from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.modality.image.backbone import build_backbone_discriminator
 from keras_ganaccel.modality.image.blocks import (
     Blocks,
@@ -58,19 +58,8 @@ def build_discriminator(
         ``(batch,)``, for ``"backbone"`` ``(batch, heads)``.
 
     Raises:
-        InvalidInputError: The architecture is unknown, or it and ``backbone`` do not go together.
-
-    Example:
-        >>> import keras_ganaccel as ga
-        >>> spec = ga.DataSpec(9, 6, 3, ("cat", "dog"))
-        >>> ga.build_discriminator(spec, width=16).output_shape
-        (None,)
+        InvalidInputError: The architecture and ``backbone`` do not go together.
     """
-    if architecture not in (*_STAGES, "backbone"):
-        raise InvalidInputError(
-            f"Unknown discriminator architecture. Received: {architecture!r}. "
-            f"{nearest(architecture, (*_STAGES, 'backbone'))}"
-        )
     if (architecture == "backbone") != (backbone is not None):
         raise InvalidInputError(
             f"`backbone` belongs to the architecture 'backbone', and to that alone. "
@@ -144,3 +133,4 @@ _STAGES: dict[str, Callable[..., Any]] = {
     "residual": _residual_stages,
     "convolutional": _convolutional_stages,
 }
+ARCHITECTURES = (*_STAGES, "backbone")

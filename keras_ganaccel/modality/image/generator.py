@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.modality.image.blocks import (
     Blocks,
     factors,
@@ -58,21 +57,7 @@ def build_generator(
     Returns:
         A functional model: inputs ``[latent (batch, latent_dim) float32, label (batch,) int32]``,
         output float32, ``(batch, height, width, channels)``, in [-1, 1].
-
-    Raises:
-        InvalidInputError: The architecture is unknown.
-
-    Example:
-        >>> import keras_ganaccel as ga
-        >>> spec = ga.DataSpec(9, 6, 3, ("cat", "dog"))
-        >>> ga.build_generator(spec, 16, width=16).output_shape
-        (None, 9, 6, 3)
     """
-    if architecture not in _STAGES:
-        raise InvalidInputError(
-            f"Unknown generator architecture. Received: {architecture!r}. "
-            f"{nearest(architecture, _STAGES)}"
-        )
     sizes = pyramid(spec.height, spec.width)
     channels = stage_channels(spec.height, spec.width, width)
     blocks = Blocks(seed, dtype, residual_blocks=blocks_per_stage * len(sizes))
@@ -193,3 +178,4 @@ _STAGES: dict[str, Callable[..., Any]] = {
     "transposed": partial(_normalized_stages, upsample=_transposed_upsample),
     "subpixel": partial(_normalized_stages, upsample=_subpixel_upsample),
 }
+ARCHITECTURES = tuple(_STAGES)

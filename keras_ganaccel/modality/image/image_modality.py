@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from keras_ganaccel.modality.image.scale import (
     value_warnings,
 )
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.protocol import RawData, ReadOptions, Samples
+from keras_ganaccel.modality.protocol import Policy, RawData, ReadOptions, Samples
 
 _SMALLEST = 4
 
@@ -85,6 +85,11 @@ class ImageModality:
         """Makes a `DataSpec` of its values."""
         return DataSpec.from_dict(values)
 
+    @property
+    def encoded_range(self) -> tuple[float, float]:
+        """From black to white."""
+        return 0.0, 1.0
+
     def relax(self, encoded: Any, spec: DataSpec | None = None) -> Any:
         """Maps [0, 1] to [-1, 1], where generators end in a tanh."""
         return encoded * 2.0 - 1.0
@@ -102,8 +107,81 @@ class ImageModality:
         """Returns the pixels of each image in a row."""
         return encoded.reshape(len(encoded), -1)
 
+    def picture(
+        self, encoded: np.ndarray, labels: np.ndarray, class_names: Sequence[str] | None = None
+    ) -> Any:
+        """See `pictures.grid_image`."""
+        from keras_ganaccel.modality.image.pictures import grid_image
+
+        return grid_image(encoded, labels, class_names)
+
+    def facts(self, spec: DataSpec) -> dict[str, Any]:
+        """The raw values that mean black and white."""
+        return {"value_range": list(spec.value_range)}
+
+    def input_ranges(self, spec: DataSpec) -> tuple[tuple[float, float], ...]:
+        """[0, 1], bytes, [-1, 1], and the data's own values."""
+        return tuple(
+            dict.fromkeys([self.encoded_range, (0.0, 255.0), (-1.0, 1.0), spec.value_range])
+        )
+
     def front_end(self, spec: DataSpec) -> None:
         """Returns None: the metadata's scale and offset are all there is to it."""
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """Shift, flip, cutout, mixup and cutmix."""
+        from keras_ganaccel.modality.image.policies import CLASSIFIER_POLICIES
+
+        return CLASSIFIER_POLICIES
+
+    @property
+    def game_policies(self) -> Mapping[str, Policy]:
+        """Translation, cutout, colour and flip."""
+        from keras_ganaccel.modality.image.policies import GAME_POLICIES
+
+        return GAME_POLICIES
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """See `generator.build_generator`."""
+        from keras_ganaccel.modality.image.generator import ARCHITECTURES
+
+        return ARCHITECTURES
+
+    @property
+    def discriminators(self) -> tuple[str, ...]:
+        """See `discriminator.build_discriminator`."""
+        from keras_ganaccel.modality.image.discriminator import ARCHITECTURES
+
+        return ARCHITECTURES
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """See `structures.build_classifier`."""
+        from keras_ganaccel.modality.image.structures import architectures
+
+        return architectures()
+
+    def build_generator(
+        self, spec: DataSpec, latent_dim: int, architecture: str, **options: Any
+    ) -> Any:
+        """See `generator.build_generator`."""
+        from keras_ganaccel.modality.image.generator import build_generator
+
+        return build_generator(spec, latent_dim, architecture=architecture, **options)
+
+    def build_discriminator(self, spec: DataSpec, architecture: str, **options: Any) -> Any:
+        """See `discriminator.build_discriminator`."""
+        from keras_ganaccel.modality.image.discriminator import build_discriminator
+
+        return build_discriminator(spec, architecture=architecture, **options)
+
+    def build_classifier(self, spec: DataSpec, architecture: str, size: str, **options: Any) -> Any:
+        """See `structures.build_classifier`."""
+        from keras_ganaccel.modality.image.structures import build_classifier
+
+        return build_classifier(spec, architecture, size, **options)
 
 
 IMAGE = ImageModality()

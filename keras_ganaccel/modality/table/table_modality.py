@@ -13,7 +13,7 @@ import numpy as np
 from keras_ganaccel.data.rows import is_frame, take_rows
 from keras_ganaccel.data.split import Splits
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.protocol import FrontEnd, RawData, ReadOptions, Samples
+from keras_ganaccel.modality.protocol import FrontEnd, Policy, RawData, ReadOptions, Samples
 
 if TYPE_CHECKING:
     from keras_ganaccel.modality.table.table_spec import TableSpec
@@ -123,8 +123,74 @@ class TableModality:
 
         return TableFrontEnd(spec)
 
+    @property
+    def encoded_range(self) -> None:
+        """None: flags and spans lie in [0, 1], numbers in a wider range."""
+        return None
+
+    def picture(
+        self, encoded: np.ndarray, labels: np.ndarray, class_names: Sequence[str] | None = None
+    ) -> None:
+        """Returns None: rows are compared by figures."""
+
+    def facts(self, spec: TableSpec) -> dict[str, Any]:
+        """The columns that are inputs, and their kinds."""
+        columns = spec.to_dict()["columns"]
+        return {"columns": {column["name"]: column["kind"] for column in columns}}
+
+    def input_ranges(self, spec: TableSpec) -> tuple[tuple[float, float], ...]:
+        """[0, 1] alone, which leaves encoded rows as they are."""
+        return ((0.0, 1.0),)
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """None: there is no change of a row that is known to keep its class."""
+        return {}
+
+    @property
+    def game_policies(self) -> Mapping[str, Policy]:
+        """None."""
+        return {}
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """None yet: rows are made from real ones by the sources."""
+        return ()
+
+    @property
+    def discriminators(self) -> tuple[str, ...]:
+        """None, as of generators."""
+        return ()
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """None, as of generators."""
+        return ()
+
+    def build_generator(
+        self, spec: TableSpec, latent_dim: int, architecture: str, **options: Any
+    ) -> Any:
+        """Refuses: there are none."""
+        raise _no_network("generator", architecture)
+
+    def build_discriminator(self, spec: TableSpec, architecture: str, **options: Any) -> Any:
+        """Refuses: there are none."""
+        raise _no_network("discriminator", architecture)
+
+    def build_classifier(
+        self, spec: TableSpec, architecture: str, size: str, **options: Any
+    ) -> Any:
+        """Refuses: there are none."""
+        raise _no_network("classifier", architecture)
+
 
 TABLE = TableModality()
+
+
+def _no_network(kind: str, architecture: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"Tables have no {kind} of ours. Received: {architecture!r}. Give a network of your own."
+    )
 
 
 def _relaxation(spec: TableSpec | None) -> np.ndarray:

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ganaccel.classifier.augment import (
-    POLICIES,
-    augment,
-    batch_uniforms,
+from keras_ganaccel.classifier.augment import augment, batch_uniforms, mix_neighbours
+from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.modality.image.policies import (
+    CLASSIFIER_POLICIES,
+    cutmix_masks,
     cutout,
     flip,
-    mix_neighbours,
-    mixing_masks,
+    mixup_masks,
     shift,
 )
-from keras_ganaccel.errors import InvalidInputError
 
+POLICIES = tuple(CLASSIFIER_POLICIES)
 SEED = tf.constant([3, 5])
 
 
@@ -67,7 +67,7 @@ def test_cutout_blanks_one_square_and_nothing_else():
 def test_mixup_is_the_convex_combination_of_neighbours(images):
     uniforms = np.linspace(0.1, 0.9, 6)[:, None].astype("float32")
     targets = np.eye(6, dtype="float32")
-    mixed, (soft,) = mix_neighbours(images, [targets], mixing_masks(images, "mixup", uniforms))
+    mixed, (soft,) = mix_neighbours(images, [targets], mixup_masks(images, uniforms))
     for i in range(6):
         j, share = i ^ 1, uniforms[i, 0]
         np.testing.assert_allclose(mixed[i], share * images[i] + (1 - share) * images[j], atol=1e-6)
@@ -80,7 +80,7 @@ def test_cutmix_labels_follow_the_pixels():
     ones_and_zeros = np.stack([np.full((8, 10, 1), float(i % 2), "float32") for i in range(6)])
     targets = np.array([[1, 0], [0, 1]] * 3, "float32")
     uniforms = np.random.default_rng(0).random((6, 3)).astype("float32")
-    masks = mixing_masks(ones_and_zeros, "cutmix", uniforms)
+    masks = cutmix_masks(ones_and_zeros, uniforms)
     mixed, (soft,) = mix_neighbours(ones_and_zeros, [targets], masks)
     assert set(np.unique(masks)) == {0.0, 1.0}
     np.testing.assert_allclose(soft[:, 1], np.mean(mixed, axis=(1, 2, 3)), atol=1e-6)

@@ -7,12 +7,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from keras_ganaccel.classifier import held_out
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.ensemble import Ensemble
 from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.teacher import build_teacher
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.members import ask
 from keras_ganaccel.classifier.recipe import make_optimizer
 from keras_ganaccel.classifier.train import evaluate, train_classifier
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

@@ -10,10 +10,10 @@ from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.augment import (
     AUGMENT_UNIFORMS,
     adapt_strength,
-    check_policies,
     diff_augment,
     overfitting_signal,
 )
+from keras_ganaccel.modality.policies import check_policies
 
 EVERY_POLICY = ("translation", "cutout", "colour", "flip")
 
@@ -154,9 +154,9 @@ def test_gradient_flows_back_to_where_the_pixels_came_from():
 
 
 def test_policies_are_checked_and_ordered():
-    assert check_policies(reversed(EVERY_POLICY)) == EVERY_POLICY
+    assert check_policies(reversed(EVERY_POLICY), game=True) == EVERY_POLICY
     with pytest.raises(InvalidInputError, match="Did you mean 'colour'"):
-        check_policies(["color"])
+        check_policies(["color"], game=True)
 
 
 def test_overfitting_signal_is_blind_to_the_common_mode():

@@ -5,16 +5,18 @@ import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
+from keras_ganaccel.gan.forms import Forms
 from keras_ganaccel.gan.minibatch import draw, unpack
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 pytestmark = pytest.mark.train
 
 SHAPE = (2, 2, 1)
 RNG = np.random.default_rng(0)
-X = RNG.uniform(-1, 1, (12, *SHAPE)).astype("float32")
+# Relaxed, as the networks take them, and as users give them.
+RELAXED = RNG.uniform(-1, 1, (12, *SHAPE)).astype("float32")
+X = (RELAXED + 1) / 2
 Y = np.arange(12) % 3
 
 
@@ -48,10 +50,15 @@ def linear_gan(compiled=True, rate=0.1, **options):
 
 
 def fakes(gan, purpose, x=X, y=Y, seen=0):
-    draws = draw(5, purpose, unpack((x, y), seen), 3, tf.ones(3) / 3)
+    draws = draw(5, purpose, unpack((x, y), seen, Forms(), num_classes=3), 3, tf.ones(3) / 3)
     kernel, table = gan.generator.get_layer("g").kernel, gan.generator.get_layer("class").embeddings
     flat = draws.latents.numpy() @ kernel.numpy() + table.numpy()[draws.classes.numpy()]
     return draws, flat
+
+
+def _of(part, positions):
+    data = (X[part::2], Y[part::2], positions)
+    return unpack(data, 0, Forms(), num_classes=3)
 
 
 def critic(gan):
@@ -64,7 +71,7 @@ def test_a_step_is_the_gradient_descent_written_down():
     _, fake = fakes(gan, "discriminator")
     draws, _ = fakes(gan, "generator")
     gan.train_on_batch(X, Y)
-    expected = before - 0.1 * (fake.mean(0) - X.reshape(12, 4).mean(0))
+    expected = before - 0.1 * (fake.mean(0) - RELAXED.reshape(12, 4).mean(0))
     np.testing.assert_allclose(critic(gan), expected, rtol=1e-5, atol=1e-6)
     gradient = -draws.latents.numpy().mean(0)[:, None] * expected
     np.testing.assert_allclose(
@@ -115,11 +122,9 @@ def test_several_discriminator_steps_deal_the_batch_out():
     weights = critic(gan)
     for part in (0, 1):
         positions = np.arange(12)[part::2]
-        draws = draw(
-            5, "discriminator", unpack((X[part::2], Y[part::2], positions), 0), 3, tf.ones(3) / 3
-        )
+        draws = draw(5, "discriminator", _of(part, positions), 3, tf.ones(3) / 3)
         fake = gan.generator([draws.latents, draws.classes]).numpy().reshape(6, 4)
-        weights -= 0.1 * (fake.mean(0) - X[part::2].reshape(6, 4).mean(0))
+        weights -= 0.1 * (fake.mean(0) - RELAXED[part::2].reshape(6, 4).mean(0))
     gan.train_on_batch(X, Y)
     np.testing.assert_allclose(critic(gan), weights, rtol=1e-5, atol=1e-6)
     assert int(gan.step) == 1
@@ -152,7 +157,7 @@ def test_evaluate_reports_the_losses_of_the_averaged_generator():
     gan = linear_gan(r1_weight=1.0)
     result = gan.evaluate(X, Y, batch_size=5, verbose=0, return_dict=True)
     draws, fake = fakes(gan, "test")
-    real_logits, fake_logits = X.reshape(12, 4) @ critic(gan), fake @ critic(gan)
+    real_logits, fake_logits = RELAXED.reshape(12, 4) @ critic(gan), fake @ critic(gan)
     assert result == pytest.approx(
         {
             "generator_loss": -fake_logits.mean(),
@@ -189,7 +194,7 @@ def trained(tmp_path_factory):
         lecam_weight=0.1,
     )
     gan.compile(steps_per_execution=2)
-    x = RNG.uniform(-1, 1, (24, 8, 8, 1)).astype("float32")
+    x = RNG.uniform(0, 1, (24, 8, 8, 1)).astype("float32")
     y = np.arange(24) % 4 - 1
     gan.fit(x, y, batch_size=6, verbose=0, shuffle=False)
     return gan, x, y

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_ganaccel.gan.ema import average_decay, averaging_copy, update_average
-from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.gan.networks import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 

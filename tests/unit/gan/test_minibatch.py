@@ -1,11 +1,19 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
-from keras_ganaccel.gan.minibatch import deal, draw, unpack
+from keras_ganaccel.gan.forms import Forms
+from keras_ganaccel.gan.minibatch import Batch, deal, draw
+from keras_ganaccel.gan.minibatch import unpack as unpacked
 
-IMAGES = np.arange(6 * 4, dtype=np.float32).reshape(6, 2, 2, 1)
+IMAGES = np.arange(6 * 4, dtype=np.float32).reshape(6, 2, 2, 1) / 24
+
+
+def unpack(data: Any, samples_seen: int, *, counted: bool = False) -> Batch:
+    return unpacked(data, samples_seen, Forms(), num_classes=6, counted=counted)
 
 
 def test_positions_go_on_from_the_samples_seen():
@@ -36,7 +44,7 @@ def test_dealing_parts_every_field_alike():
     first, second = deal(batch, 2)
     np.testing.assert_array_equal(first.labels, [0, 2, 4])
     np.testing.assert_array_equal(second.positions, [11, 13, 15])
-    np.testing.assert_array_equal(second.images, IMAGES[1::2])
+    np.testing.assert_array_equal(second.samples, 2 * IMAGES[1::2] - 1)
     assert int(first.size) == 3
 
 

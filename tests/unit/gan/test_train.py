@@ -11,7 +11,7 @@ from keras_ganaccel.gan.transfer import initialize_from
 pytestmark = pytest.mark.train
 
 RNG = np.random.default_rng(0)
-X = RNG.uniform(-1, 1, (20, 2, 2, 1)).astype("float32")
+X = RNG.random((20, 2, 2, 1)).astype("float32")
 Y = np.array([0, 0, 0, 1] * 5)
 
 
@@ -115,8 +115,8 @@ def test_a_step_takes_a_batch_per_discriminator_update():
     [
         (X[:, :1], Y, {}, "must have the shape"),
         (X, Y[:3], {}, "must have the shape"),
-        (X * 200, Y, {}, r"must lie in \[-1, 1\]"),
-        (X * np.nan, Y, {}, r"must lie in \[-1, 1\]"),
+        (X * 200, Y, {}, r"encoded samples, in \[0, 1\]"),
+        (X * np.nan, Y, {}, r"encoded samples, in \[0, 1\]"),
         (X, Y + 1, {}, r"Labels must be whole numbers in 0..1"),
         (X, Y, {"steps": 0}, "`steps` must be a whole number, at least 1"),
     ],

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.gate.arms import Arm
 from keras_ganaccel.gate.compare import PairedComparison, num_folds, paired_rows
 from keras_ganaccel.gate.decide import utility_gate
 from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.gate.arms import Arm
@@ -12,7 +13,6 @@ from keras_ganaccel.gate.headroom import headroom
 from keras_ganaccel.gate.statistics import PairedTest
 from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

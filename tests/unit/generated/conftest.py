@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 

@@ -7,8 +7,8 @@ from sklearn.datasets import load_digits
 
 from keras_ganaccel.config import preset, with_values
 from keras_ganaccel.files import save_keras
+from keras_ganaccel.gan.networks import build_generator
 from keras_ganaccel.journey.accelerate import accelerate
-from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 from keras_ganaccel.rundir import RunFolder
 

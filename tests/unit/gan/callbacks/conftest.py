@@ -3,8 +3,7 @@ import pytest
 
 from keras_ganaccel.checkpoint import model_state, restore_model_state
 from keras_ganaccel.gan.conditional_gan import ConditionalGAN
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 1, ("ant", "bee", "cat"))

@@ -5,7 +5,6 @@ import pytest
 from keras_ganaccel.checkpoint import restore_model_state
 from keras_ganaccel.gan.callbacks import KIDCallback, MetricsLog, SampleGrid, Watchdog
 from keras_ganaccel.gan.train import train_gan
-from keras_ganaccel.modality.image.preprocess import signed_to_unit, unit_to_signed
 from keras_ganaccel.rundir import read_metrics
 
 pytestmark = pytest.mark.train
@@ -33,8 +32,8 @@ class Kill(Poison):
 
 
 def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_path):
-    x, y = unit_to_signed(real[0][:48]), real[1][:48]
-    own = signed_to_unit(gan.generate(y, seed=7))
+    x, y = real[0][:48], real[1][:48]
+    own = gan.generate(y, seed=7)
     watchdog = Watchdog(own, y, every=4)
     distance = KIDCallback(own, lambda images: images.reshape(len(images), -1), every=10)
     log = MetricsLog(tmp_path / "metrics.jsonl", every=12)
@@ -60,8 +59,8 @@ def test_all_callbacks_work_in_fit_over_epochs_and_executions(gan, real, tmp_pat
 
 
 def test_what_callbacks_remember_survives_a_kill(gan, untrained, real, tmp_path):
-    x, y = unit_to_signed(real[0]), real[1]
-    own = signed_to_unit(gan.generate(np.arange(60) % 3, seed=7))
+    x, y = real[0], real[1]
+    own = gan.generate(np.arange(60) % 3, seed=7)
 
     def train(folder, *further):
         """Trains with callbacks made anew, as another process would."""

@@ -7,7 +7,6 @@ import pytest
 
 from keras_ganaccel.errors import InvalidInputError, RunFailedError
 from keras_ganaccel.gan.callbacks import Watchdog
-from keras_ganaccel.modality.image.preprocess import signed_to_unit
 
 pytestmark = pytest.mark.train
 
@@ -16,7 +15,7 @@ LABELS = np.arange(60, dtype=np.int32) % 3
 
 def watchdog(gan, **options):
     """Takes the untrained GAN's own samples for real ones: it starts out healthy."""
-    images = signed_to_unit(gan.generate(LABELS, seed=7))
+    images = gan.generate(LABELS, seed=7)
     return Watchdog(images, LABELS, **{"every": 4, "warm_up": 8, "patience": 2} | options)
 
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras.applications.imagenet_utils import preprocess_input
 
+from keras_ganaccel.classifier.build import build_classifier
 from keras_ganaccel.classifier.train import train_classifier
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.modality.image.applications import (
@@ -12,7 +13,6 @@ from keras_ganaccel.modality.image.applications import (
     application_names,
 )
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import build_classifier
 
 pytestmark = pytest.mark.train
 

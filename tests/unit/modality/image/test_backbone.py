@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.networks import build_discriminator
 from keras_ganaccel.modality.image.backbone import BackboneInput, build_backbone_discriminator
-from keras_ganaccel.modality.image.discriminator import build_discriminator
 from keras_ganaccel.modality.image.spec import DataSpec
 
 SPEC = DataSpec(8, 8, 1, ("a", "b", "c"))

@@ -10,10 +10,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ganaccel.errors import InvalidInputError
+from keras_ganaccel.gan.networks import build_discriminator, build_generator
 from keras_ganaccel.gan.penalties import gradient_penalty
 from keras_ganaccel.modality.image.blocks import pyramid, stage_channels
-from keras_ganaccel.modality.image.discriminator import build_discriminator
-from keras_ganaccel.modality.image.generator import build_generator
 from keras_ganaccel.modality.image.layers import ConditionalBatchNormalization
 from keras_ganaccel.modality.image.spec import DataSpec
 

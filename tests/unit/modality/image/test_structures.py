@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_ganaccel.classifier.build import architectures, build_classifier
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.modality.image.spec import DataSpec
-from keras_ganaccel.modality.image.structures import architectures, build_classifier
 
 TEN = tuple("0123456789")
 OWN = ("separable", "convnet", "mlp", "resnet8")
