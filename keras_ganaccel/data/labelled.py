@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ganaccel.data.audit import Audit
 from keras_ganaccel.data.rows import take_rows, update_digest
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.data.split import Splits
 from keras_ganaccel.data.vocabulary import SPLIT_NAMES
 from keras_ganaccel.errors import InvalidInputError, nearest
@@ -24,7 +25,7 @@ class LabelledData:
         x: Raw samples as loaded, n rows: an array ``(n, ...)``, such as images ``(n, height, width,
             channels)``, or a pandas frame, such as the columns of a table.
         y: int64 labels 0..k-1, -1 where unlabelled, shape ``(n,)``.
-        spec: The `Spec`: what leads from raw samples to encoded ones, and the classes.
+        spec: What leads from raw samples to encoded ones, and the classes.
         splits: Row numbers of training, validation and test.
         audit: What was found in the data.
         unlabelled: Further raw samples, of the type of `x`, to learn from without labels; None if
@@ -41,8 +42,7 @@ class LabelledData:
     name: str
     x: Any
     y: np.ndarray
-    # A `Spec`; typed so once all stages take any.
-    spec: Any
+    spec: Spec
     splits: Splits
     audit: Audit
     unlabelled: Any = None

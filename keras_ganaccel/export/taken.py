@@ -1,4 +1,4 @@
-"""What an artefact that does not say so takes for black and white, found out by looking at it."""
+"""The range of what an artefact takes, where it does not say so, found out by looking at it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.errors import GanAccelError
-from keras_ganaccel.export.agreement import HABITS, in_words
+from keras_ganaccel.export.agreement import in_words
 from keras_ganaccel.export.artifact import Artifact
 from keras_ganaccel.metrics.proportions import paired_difference
+from keras_ganaccel.modality.registry import modality_of
 
 # Labelled samples that are tried; none of them is the test split's.
 _TRIED = 200
@@ -29,7 +30,8 @@ def tried(opened: Artifact, data: LabelledData) -> Artifact:
     x, y = data.arrays("validation" if len(data.splits.validation) else "train")
     rows = np.linspace(0, len(y) - 1, min(_TRIED, len(y))).astype(int)
     x, y = x[rows], y[rows]
-    ranges = (opened.metadata.input_range, *HABITS, data.spec.value_range)
+    usual = modality_of(data.spec).input_ranges(data.spec)
+    ranges = (opened.metadata.input_range, *usual)
     right = {ends: _right(opened, ends, x, y) for ends in dict.fromkeys(ranges)}
     best = max(right, key=lambda ends: int(right[ends].sum()))
     assumed = right[opened.metadata.input_range]
