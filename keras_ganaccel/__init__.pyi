@@ -43,6 +43,9 @@ from .data.split import Splits as Splits
 from .classifier.build import build_classifier as build_classifier
 from .classifier.distill import Distiller as Distiller
 from .classifier.ensemble import Ensemble as Ensemble
+from .classifier.imbalance import class_weights as class_weights
+from .classifier.imbalance import logit_shifts as logit_shifts
+from .classifier.imbalance import with_shifted_logits as with_shifted_logits
 from .classifier.own_teacher import OwnTeacher as OwnTeacher
 from .classifier.own_teacher import load_teacher as load_teacher
 from .classifier.teacher import build_teacher as build_teacher
@@ -76,6 +79,8 @@ from .metrics.features import train_feature_extractor as train_feature_extractor
 from .metrics.frechet import frechet_distance as frechet_distance
 from .metrics.kid import KernelDistance as KernelDistance
 from .metrics.kid import kid as kid
+from .metrics.importance import Importance as Importance
+from .metrics.importance import permutation_importance as permutation_importance
 from .metrics.memorization import memorization_report as memorization_report
 from .metrics.proportions import PairedDifference as PairedDifference
 from .metrics.proportions import paired_difference as paired_difference

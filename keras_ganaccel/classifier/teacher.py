@@ -63,8 +63,8 @@ def build_teacher(
         size: Size of the Keras members.
         steps: Optimizer steps of each fit of a Keras member.
         batch_size: Samples per step.
-        augmentation: Policies for the Keras members. The others see every image shifted by a
-            pixel, if ``"shift"`` is among these.
+        augmentation: Policies for the Keras members, of tables ``"mixup"`` alone. The others see
+            every image shifted by a pixel, if ``"shift"`` is among these.
         seed: Seed of weights, order, augmentation and trees; each member has its own.
         groups: One group per sample ``(n,)``, such as a person; no group is on both sides of a
             fold.
@@ -87,9 +87,12 @@ def build_teacher(
         >>> teacher.predict_proba(x[:3]).shape
         (3, 10)
     """
-    _check_members(members)
+    _check_members(members, spec)
     x, y, groups = _labelled(x, y, groups)
     plan = plan_for(x, y, derive_seed(seed, "teacher", "folds"), groups)
+    if x.ndim == 2:
+        # Vectors can be mixed; all other policies move pixels.
+        augmentation = [policy for policy in augmentation if policy == "mixup"]
     recipe = _Recipe(spec, size, steps, batch_size, tuple(augmentation), verbose)
     digest = _digest(x, y, groups, recipe, seed) if parts is not None else ""
     fitted: list[_Fitted] = []
@@ -133,8 +136,8 @@ class _Fitted:
         return self.held_out
 
 
-def _check_members(members: Sequence[str]) -> None:
-    known = (*KINDS, *architectures())
+def _check_members(members: Sequence[str], spec: Spec) -> None:
+    known = (*KINDS, *architectures(spec.modality))
     for member in members:
         if member.lower() not in {name.lower() for name in known}:
             raise InvalidInputError(

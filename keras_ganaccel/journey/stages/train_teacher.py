@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import time
 from dataclasses import dataclass
 
 from keras_ganaccel.classifier.teacher import build_teacher
 from keras_ganaccel.classifier.train import score_logits
 from keras_ganaccel.journey.context import Journey, Stage
-from keras_ganaccel.words import on_rows
+from keras_ganaccel.words import on_rows, percent
 
 # From here on a teacher's members take long enough to be named one by one.
 _MANY_ROWS = 5_000
@@ -37,6 +38,7 @@ def train_teacher(journey: Journey) -> Record:
     settings = journey.config.teacher
     began = time.monotonic()
     x, y = journey.train
+    parts = journey.run.checkpoints / "teacher_parts"
     teacher = build_teacher(
         journey.data.spec,
         x,
@@ -46,9 +48,16 @@ def train_teacher(journey: Journey) -> Record:
         steps=journey.steps("teacher"),
         batch_size=journey.config.student.batch_size,
         seed=journey.seed("teacher"),
+        parts=parts,
         progress=functools.partial(_tell_member, journey),
     )
     teacher.save(journey.run.checkpoints / "teacher")
+    shutil.rmtree(parts)
+    for each in teacher.evidence:
+        journey.progress.note(
+            f"Teacher: {each.name} is right on {percent(each.accuracy)} of {each.rows} rows that "
+            f"it did not learn from, and has {percent(each.weight, 0)} of the say."
+        )
     held_x, held_y = journey.validation
     return Record(
         validation_accuracy=score_logits(teacher.predict_logits(held_x), held_y)["accuracy"],

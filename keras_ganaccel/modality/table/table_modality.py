@@ -164,8 +164,8 @@ class TableModality:
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """None, as of generators."""
-        return ()
+        """The network of dense layers; ``"mlp"`` is another name of it."""
+        return ("table_mlp", "mlp")
 
     def build_generator(
         self, spec: TableSpec, latent_dim: int, architecture: str, **options: Any
@@ -180,8 +180,11 @@ class TableModality:
     def build_classifier(
         self, spec: TableSpec, architecture: str, size: str, **options: Any
     ) -> Any:
-        """Refuses: there are none."""
-        raise _no_network("classifier", architecture)
+        """See `classifiers.build_table_classifier`."""
+        from keras_ganaccel.modality.table.classifiers import build_table_classifier
+
+        name = "table_mlp" if architecture == "mlp" else architecture
+        return build_table_classifier(spec, name, size, **options)
 
 
 TABLE = TableModality()

@@ -13,6 +13,7 @@ from keras_ganaccel.classifier.shallow import ShallowTeacher
 from keras_ganaccel.classifier.teacher import build_teacher
 from keras_ganaccel.errors import InvalidInputError, MissingFileError
 from keras_ganaccel.modality.image.spec import DataSpec
+from keras_ganaccel.modality.load import load_data
 
 pytestmark = pytest.mark.train
 
@@ -141,6 +142,17 @@ def test_members_of_tables_are_folds_that_vote_by_their_worth(digits_spec, tmp_p
     loaded = Ensemble.load(tmp_path)
     assert loaded.evidence == teacher.evidence
     np.testing.assert_array_equal(loaded.predict_proba(held_x), answers)
+
+
+def test_the_rows_of_a_table_teach_networks_too():
+    data = load_data("tables:wine")
+    x, y = data.arrays("train")
+    teacher = build_teacher(data.spec, x, y, members=("mlp",), size="tiny", steps=60)
+    assert len(teacher.members) == 5
+    assert teacher.evidence[0].accuracy > 0.8
+    held_x, held_y = data.arrays("test")
+    model = teacher.keras_model()
+    assert np.mean(model.predict(held_x, verbose=0).argmax(axis=1) == held_y) > 0.8
 
 
 def test_the_evidence_is_what_scikit_learn_would_measure(digits_spec):
