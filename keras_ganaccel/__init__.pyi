@@ -43,6 +43,7 @@ from .data.split import Splits as Splits
 from .classifier.build import build_classifier as build_classifier
 from .classifier.distill import Distiller as Distiller
 from .classifier.ensemble import Ensemble as Ensemble
+from .classifier.held_out import Evidence as Evidence
 from .classifier.imbalance import class_weights as class_weights
 from .classifier.imbalance import logit_shifts as logit_shifts
 from .classifier.imbalance import with_shifted_logits as with_shifted_logits

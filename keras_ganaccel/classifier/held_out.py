@@ -56,6 +56,14 @@ class Evidence:
         accuracy: On those rows.
         log_loss: On those rows.
         rows: How many there were.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> data = ga.load_data("tables:wine")
+        >>> teacher = ga.build_teacher(data.spec, *data.arrays("train"), members=("logistic",))
+        >>> [evidence] = teacher.evidence
+        >>> evidence.name, evidence.weight, evidence.accuracy > 0.9
+        ('logistic', 1.0, True)
     """
 
     name: str

@@ -57,6 +57,12 @@ def logit_shifts(logits: np.ndarray, y: np.ndarray, objective: str) -> np.ndarra
 
     Raises:
         InvalidInputError: An unknown objective.
+
+    Example:
+        >>> rare = np.array([[0.0, -2.0], [0.0, -3.0], [0.0, -3.5], [0.0, -1.0]])
+        >>> shifts = logit_shifts(rare, np.array([0, 0, 0, 1]), "balanced_accuracy")
+        >>> (rare + shifts).argmax(axis=1)
+        array([0, 0, 0, 1])
     """
     if objective not in OBJECTIVES:
         raise InvalidInputError(

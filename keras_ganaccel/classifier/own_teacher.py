@@ -220,6 +220,17 @@ def load_teacher(
         MissingFileError: The file cannot be read.
         UnsafeModelError: It could run code, or holds types that are not trusted; they are named.
         InvalidInputError: It holds no classifier.
+
+    Example:
+        >>> import tempfile
+        >>> import keras_ganaccel as ga
+        >>> import skops.io
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> model = LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     skops.io.dump(model, f"{folder}/model.skops")
+        ...     ga.load_teacher(f"{folder}/model.skops").classes_.tolist()
+        ['no', 'yes']
     """
     path = Path(path)
     if not path.is_file() or not os.access(path, os.R_OK):
