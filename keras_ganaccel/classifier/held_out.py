@@ -129,7 +129,7 @@ def weights_of(chances: np.ndarray, y: np.ndarray) -> np.ndarray:
     Example:
         >>> good, bad = np.tile([0.9, 0.1], (500, 1)), np.tile([0.4, 0.6], (500, 1))
         >>> weights_of(np.stack([good, bad]), np.zeros(500, int)).round(2)
-        array([0.98, 0.02])
+        array([0.97, 0.03])
     """
     right = np.maximum(chances[:, np.arange(len(y)), y].astype(np.float64), EPSILON)
     members = len(right)

@@ -30,7 +30,9 @@ def class_weights(y: np.ndarray, num_classes: int) -> np.ndarray:
         float32 ``(n,)``, 1 on average over the labelled; 1 where there is no label.
 
     Example:
-        >>> class_weights(np.array([0, 0, 0, 1]), 2).round(2)
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> ga.class_weights(np.array([0, 0, 0, 1]), 2).round(2)
         array([0.67, 0.67, 0.67, 2.  ], dtype=float32)
     """
     y = np.asarray(y)
@@ -59,8 +61,10 @@ def logit_shifts(logits: np.ndarray, y: np.ndarray, objective: str) -> np.ndarra
         InvalidInputError: An unknown objective.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> rare = np.array([[0.0, -2.0], [0.0, -3.0], [0.0, -3.5], [0.0, -1.0]])
-        >>> shifts = logit_shifts(rare, np.array([0, 0, 0, 1]), "balanced_accuracy")
+        >>> shifts = ga.logit_shifts(rare, np.array([0, 0, 0, 1]), "balanced_accuracy")
         >>> (rare + shifts).argmax(axis=1)
         array([0, 0, 0, 1])
     """
@@ -99,8 +103,11 @@ def with_shifted_logits(model: keras.Model, shifts: np.ndarray) -> keras.Model:
         InvalidInputError: The model ends otherwise.
 
     Example:
-        >>> layers = [keras.Input((4,)), keras.layers.Dense(2)]
-        >>> model = with_shifted_logits(keras.Sequential(layers), np.array([-0.5, 0.5]))
+        >>> import keras
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> model = ga.with_shifted_logits(model, np.array([-0.5, 0.5]))
         >>> model(np.zeros((1, 4))).numpy()
         array([[-0.5,  0.5]], dtype=float32)
     """

@@ -224,11 +224,11 @@ def load_teacher(
     Example:
         >>> import tempfile
         >>> import keras_ganaccel as ga
-        >>> import skops.io
+        >>> from skops.io import dump
         >>> from sklearn.linear_model import LogisticRegression
         >>> model = LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     skops.io.dump(model, f"{folder}/model.skops")
+        ...     dump(model, f"{folder}/model.skops")
         ...     ga.load_teacher(f"{folder}/model.skops").classes_.tolist()
         ['no', 'yes']
     """

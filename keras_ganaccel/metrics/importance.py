@@ -25,6 +25,7 @@ class Importance:
 
     Example:
         >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"tells": [0, 1] * 50})
         >>> read = lambda rows: np.eye(2)[rows["tells"]]
@@ -76,10 +77,12 @@ def permutation_importance(
         One `Importance` per name, columns in the frame's order.
 
     Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"tells": [0, 1] * 50, "nothing": range(100)})
         >>> read = lambda rows: np.eye(2)[rows["tells"]]
-        >>> found = permutation_importance({"reader": read}, frame, np.array([0, 1] * 50))
+        >>> found = ga.permutation_importance({"reader": read}, frame, np.array([0, 1] * 50))
         >>> found["reader"].mean.round(1)
         array([0.5, 0. ])
     """
