@@ -17,6 +17,7 @@ from keras_ganaccel.options import (
     ARMS,
     AUGMENTATIONS,
     FILTERS,
+    IMAGE_ARMS,
     OBJECTIVES,
     Checked,
     option,
@@ -231,7 +232,9 @@ class GateConfig(Checked, section="gate"):
         arms: What is compared with real data only: ``"gan"`` (the pool mixed in evenly),
             ``"gan_first"`` (most of it early), ``"gan_disagreement"`` (what the student doubts, of
             the pool and of samples between classes), ``"pca_gaussian"`` and ``"pca_disagreement"``
-            (a pool that costs nothing, as a yardstick), ``"unlabelled"`` (if there are any).
+            (a pool that costs nothing, as a yardstick), ``"unlabelled"`` (if there are any); of
+            tables ``"spunge"``, ``"donors"``, ``"noise"``, ``"munge"``, ``"class_gaussian"`` and
+            ``"smote_nc"``, see `make_source`.
         teacher_members: Members of the teacher that is trained for each pair; see
             `TeacherConfig`.
         pairs: Paired seeds and folds.
@@ -380,7 +383,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
             "teacher.size": "base",
             "student.transfer_size": None,
             "gate.teacher_members": ("svm", "extra_trees", "convnet"),
-            "gate.arms": ARMS,
+            "gate.arms": IMAGE_ARMS,
             "gate.pairs": 10,
         },
     }

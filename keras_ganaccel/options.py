@@ -21,9 +21,11 @@ OBJECTIVES = (
 FILTERS = (
     "teacher_agreement", "confidence_band", "near_duplicates", "discriminator", "density_ratio",
 )  # fmt: skip
-ARMS = (
+IMAGE_ARMS = (
     "gan", "gan_first", "gan_disagreement", "pca_gaussian", "pca_disagreement", "unlabelled",
 )  # fmt: skip
+TABLE_ARMS = ("spunge", "donors", "noise", "munge", "class_gaussian", "smote_nc", "unlabelled")
+ARMS = tuple(dict.fromkeys((*IMAGE_ARMS, *TABLE_ARMS)))
 
 
 def option(

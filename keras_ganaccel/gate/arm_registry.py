@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.gate.arms import Arm
 from keras_ganaccel.generated.candidates import Pool, joined, unasked
 from keras_ganaccel.generated.filters import Filter
+from keras_ganaccel.generated.row_source import RowLayout
 from keras_ganaccel.generated.sources import make_source
 from keras_ganaccel.mixing.plan import class_targets, spread_labels
+from keras_ganaccel.modality.registry import modality_of
 
 # Where the student's doubts choose, this many samples are drawn for each that is kept.
 CHOICE = 4
@@ -140,6 +143,29 @@ def fitted_pool(source: str, size: int, num_classes: int) -> PoolFactory:
     def make(x: np.ndarray, y: np.ndarray, seed: int) -> Pool:
         labels = spread_labels(class_targets(size, num_classes), seed)
         return Pool(make_source(source, x=x, y=y, seed=seed).sample(labels, 0), labels)
+
+    return make
+
+
+def row_pool(source: str, size: int, spec: Spec, layout: RowLayout) -> PoolFactory:
+    """A pool of table rows that start from the real ones it is fitted to.
+
+    The classes are as frequent as among those, and are the teacher's to name.
+
+    Args:
+        source: Its name, see `make_source`.
+        size: Rows to draw.
+        spec: The description of the table.
+        layout: Which places of its rows belong together.
+    """
+
+    def make(x: np.ndarray, y: np.ndarray, seed: int) -> Pool:
+        order = np.random.default_rng(seed).permutation(len(y))
+        labels = np.asarray(y, np.int64)[order[np.arange(size) % len(y)]]
+        rows = make_source(source, x=x, y=y, layout=layout, seed=seed).sample(labels, 0)
+        modality = modality_of(spec)
+        valid = modality.harden(modality.relax(rows, spec), spec)
+        return unasked(Pool(valid, labels))
 
     return make
 

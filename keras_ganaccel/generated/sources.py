@@ -214,6 +214,7 @@ _FITTED: Mapping[str, Callable[..., Source]] = {
 _OF_ROWS: Mapping[str, Callable[..., Source]] = {
     kind.name: kind.fit for kind in (NoisyRows, Spunge, Munge, DonorRows, SmoteNC, ClassGaussian)
 }
+ROW_SOURCES = tuple(_OF_ROWS)
 
 
 def make_source(

@@ -15,7 +15,7 @@ from keras_ganaccel.data.labelled import LabelledData
 from keras_ganaccel.data.spec import Spec
 from keras_ganaccel.errors import InvalidInputError
 from keras_ganaccel.integrity import Loss
-from keras_ganaccel.journey.budget import fitted
+from keras_ganaccel.journey.budget import fitted, for_modality
 from keras_ganaccel.journey.progress import Progress, Silent, make_progress
 from keras_ganaccel.journey.result import AccelerationResult
 from keras_ganaccel.journey.user_model import check_model_file, check_student, load_model
@@ -167,6 +167,7 @@ def load_for_run(config: RunConfig, data: Any = None) -> LabelledData:
 
 def fitted_to(config: RunConfig, data: LabelledData) -> RunConfig:
     """Fills in what the configuration leaves to the data; see `journey.budget.fitted`."""
+    config = for_modality(config, data.spec.modality)
     return fitted(config, len(data.splits.train), len(data.spec.class_names))
 
 

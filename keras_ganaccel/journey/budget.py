@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ganaccel.config import RunConfig, preset, with_values
+from keras_ganaccel.options import TABLE_ARMS
 
 _CLASSES = 10
 # Weights that somebody trained would be undone by larger ones.
@@ -42,6 +43,49 @@ EFFORTS: Mapping[str, Effort] = {
     "best": Effort(4000, student=12000, gate=4000, compression=4000, passes=60, learning_rate=3e-3),
 }
 _PARTS = ("teacher", "student", "gate", "compression")
+
+#: What a preset means for another kind of data than images. No change of a row is known to keep its
+#: class, trees are the better teachers, and the cheap sources come first.
+MODALITY_VALUES: Mapping[str, Mapping[str, Any]] = {
+    "table": {
+        "gan.enabled": False,
+        "pool.size": 10_000,
+        "teacher.members": ("boosted_trees", "extra_trees", "svm", "logistic", "table_mlp"),
+        "student.architecture": "table_mlp",
+        "student.augmentation": (),
+        "gate.arms": TABLE_ARMS,
+        "gate.teacher_members": ("boosted_trees", "extra_trees"),
+    }
+}
+
+
+def for_modality(config: RunConfig, modality: str) -> RunConfig:
+    """Takes over what a preset means for a kind of data, where the user has left the preset's own.
+
+    Args:
+        config: The settings. What differs from the preset stays as it is.
+        modality: The kind of data.
+
+    Returns:
+        The settings for such data.
+
+    Example:
+        >>> from keras_ganaccel.config import preset
+        >>> for_modality(preset(), "table").student.architecture
+        'table_mlp'
+    """
+    usual = preset(config.preset)
+    values = {
+        name: value
+        for name, value in MODALITY_VALUES.get(modality, {}).items()
+        if _at(config, name) == _at(usual, name)
+    }
+    return with_values(config, values)
+
+
+def _at(config: RunConfig, name: str) -> Any:
+    section, option = name.split(".")
+    return getattr(getattr(config, section), option)
 
 
 def fitted(config: RunConfig, rows: int, classes: int) -> RunConfig:

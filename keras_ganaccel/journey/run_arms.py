@@ -6,12 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_ganaccel.gate.arm_registry import PoolFactory, build_arm, fitted_pool, plan_of
+from keras_ganaccel.gate.arm_registry import (
+    PoolFactory,
+    build_arm,
+    fitted_pool,
+    plan_of,
+    row_pool,
+)
 from keras_ganaccel.gate.arms import Arm
 from keras_ganaccel.generated.candidates import Pool
 from keras_ganaccel.generated.filters import TeacherAgreement
+from keras_ganaccel.generated.row_source import RowLayout
+from keras_ganaccel.generated.sources import ROW_SOURCES
 from keras_ganaccel.journey.context import Journey
 from keras_ganaccel.journey.stages import make_pool, train_generator
+from keras_ganaccel.modality.registry import modality_of
 
 
 def arms_of(journey: Journey) -> dict[str, Arm]:
@@ -25,6 +34,11 @@ def arms_of(journey: Journey) -> dict[str, Arm]:
     if pools:
         classes = journey.data.spec.num_classes
         pools["pca_gaussian"] = fitted_pool("pca_gaussian", config.pool.size, classes)
+    spec = journey.data.spec
+    layout = modality_of(spec).row_layout(spec)
+    if layout is not None:
+        for name in ROW_SOURCES:
+            pools[name] = row_pool(name, config.pool.size, spec, RowLayout(*layout))
     unlabelled = journey.data.unlabelled_arrays()
     if unlabelled is not None:
         pools["unlabelled"] = Pool(unlabelled, np.full(len(unlabelled), -1, np.int64))

@@ -268,6 +268,13 @@ class Modality(Protocol):
             A `PIL.Image.Image`; None where samples of this kind cannot be drawn.
         """
 
+    def row_layout(self, spec: Spec) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]] | None:
+        """Tells which places of an encoded row belong to one column, and which hold numbers.
+
+        Returns:
+            The arguments of `RowLayout`; None where samples are no rows of columns.
+        """
+
     def facts(self, spec: Spec) -> dict[str, Any]:
         """Says in JSON values what a plan should show of the data, beside shape and classes."""
 

@@ -115,6 +115,9 @@ class ImageModality:
 
         return grid_image(encoded, labels, class_names)
 
+    def row_layout(self, spec: DataSpec) -> None:
+        """Returns None: pixels are no columns."""
+
     def facts(self, spec: DataSpec) -> dict[str, Any]:
         """The raw values that mean black and white."""
         return {"value_range": list(spec.value_range)}

@@ -133,6 +133,11 @@ class TableModality:
     ) -> None:
         """Returns None: rows are compared by figures."""
 
+    def row_layout(self, spec: TableSpec) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+        """Returns the places of each column, and those of numbers."""
+        columns = tuple(tuple(places.tolist()) for places in spec.places)
+        return columns, tuple(range(spec.numbers.start, spec.numbers.stop))
+
     def facts(self, spec: TableSpec) -> dict[str, Any]:
         """The columns that are inputs, and their kinds."""
         columns = spec.to_dict()["columns"]
