@@ -55,6 +55,7 @@ from .classifier.train import train_classifier as train_classifier
 from .classifier.recipe import Recipe as Recipe
 from .classifier.trainee import Trainee as Trainee
 from .classifier.transfer import transfer_set as transfer_set
+from .classifier.transfer_parts import TransferPart as TransferPart
 from .classifier.transfer_set import TransferSet as TransferSet
 
 # The conditional GAN.

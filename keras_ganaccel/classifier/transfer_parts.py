@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +68,31 @@ class Layout:
         """Samples of a shard: about 64 MB, a whole number of blocks."""
         blocks = int(np.clip(_SHARD_BYTES // (self.block * self.nbytes), 1, _MOST_BLOCKS))
         return blocks * self.block
+
+
+class TransferPart(Protocol):
+    """Samples with their labels and the teacher's answers: arrays, or shards on disk.
+
+    Example:
+        >>> import keras_ganaccel as ga
+        >>> import numpy as np
+        >>> torn = lambda x: np.full((len(x), 2), 0.5)
+        >>> x, y = np.zeros((4, 8, 8, 1), np.float32), np.array([0, 1, 1, -1])
+        >>> part: ga.TransferPart = ga.TransferSet.make(torn, x, y, num_classes=2, size=6).real
+        >>> part.size
+        6
+    """
+
+    @property
+    def size(self) -> int:
+        """Samples."""
+
+    @property
+    def layout(self) -> Any:
+        """What a sample consists of."""
+
+    def blocks(self) -> Any:
+        """Reads the part, some samples at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +159,6 @@ class StoredPart:
         records = tf.data.TFRecordDataset([str(path) for path in self.paths])
         decoded = records.map(decode, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
         return Blocks(decoded, self.size, self.layout.block)
-
-
-Part = MemoryPart | StoredPart
 
 
 def layout_of(samples: AugmentedSamples) -> Layout:

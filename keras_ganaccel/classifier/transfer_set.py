@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_ganaccel.classifier.recipe import Recipe
 from keras_ganaccel.classifier.transfer import LOGITS, AugmentedSamples, answered
 from keras_ganaccel.classifier.transfer_folder import TransferFolder, digest_of, unfinished
-from keras_ganaccel.classifier.transfer_parts import Columns, Part, held_part, layout_of
+from keras_ganaccel.classifier.transfer_parts import Columns, TransferPart, held_part, layout_of
 from keras_ganaccel.errors import InvalidInputError, nearest
 from keras_ganaccel.mixing.interleave import mixed_batches
 from keras_ganaccel.mixing.order import Schedule
@@ -65,8 +65,8 @@ class TransferSet:
         (TensorShape([16, 8, 8, 1]), ['label', 'teacher_logits'], TensorShape([16]))
     """
 
-    real: Part
-    generated: Part | None = None
+    real: TransferPart
+    generated: TransferPart | None = None
     generated_fraction: float = 0.0
     schedule: str = "constant"
     seed: int = 0
@@ -329,7 +329,7 @@ def _made(
     teacher: Any,
     source: int,
     progress: Progress | None,
-) -> tuple[Part, Any]:
+) -> tuple[TransferPart, Any]:
     """Makes a part, and what keeps its folder from vanishing."""
     layout = layout_of(samples)
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_ganaccel.config import PRESETS, preset, with_values
-from keras_ganaccel.journey.budget import EFFORTS, fitted
+from keras_ganaccel.journey.budget import EFFORTS, fitted, for_modality
 
 PARTS = ("teacher", "student", "gate", "compression")
 
@@ -67,3 +67,13 @@ def test_who_gives_the_steps_of_the_generator_gets_one():
     usual = fitted(preset("quick"), rows=100, classes=10)
     assert usual.gan.largest_side == 16
     assert not usual.gate.generate_anyway
+
+
+def test_a_preset_means_other_settings_for_tables_but_not_where_the_user_set_them():
+    config = with_values(preset("quick"), {"gate.arms": ("noise",), "teacher.members": ("mlp",)})
+    found = for_modality(config, "table")
+    assert found.student.architecture == "table_mlp"
+    assert not found.gan.enabled
+    assert found.gate.arms == ("noise",)
+    assert found.teacher.members == ("mlp",)
+    assert for_modality(config, "image") == config
