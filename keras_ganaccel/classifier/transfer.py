@@ -18,7 +18,7 @@ LOGITS = "teacher_logits"
 _MIXING = ("mixup", "cutmix")
 _MOST_SAMPLES = 20_000
 _MOST_BYTES = 256 * 2**20
-_CHUNK, _CHUNK_BYTES = 1024, 2**26
+_CHUNK, _PLAIN_CHUNK, _CHUNK_BYTES = 1024, 2**14, 2**26
 
 
 class AugmentedSamples:
@@ -83,8 +83,10 @@ class AugmentedSamples:
         self._rows = np.arange(self.size) % len(x)
         if not getattr(x, "in_order", False):
             self._rows = np.random.default_rng(seed).permuted(self._rows)
-        chunk = int(np.clip(_CHUNK_BYTES // nbytes, 1, _CHUNK))
-        self.chunks = len(self._ways) * -(-self.size // chunk)
+        # Samples that stay as they are need no parts; a forest is asked about many at once.
+        most_at_once = _CHUNK if policies else _PLAIN_CHUNK
+        chunk = int(np.clip(_CHUNK_BYTES // nbytes, 1, most_at_once))
+        self.chunks = (len(self._ways) if policies else 1) * -(-self.size // chunk)
         self._edges = np.linspace(0, self.size, 1 + self.chunks).astype(int)
 
     def start(self, index: int) -> int:

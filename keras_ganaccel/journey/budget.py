@@ -53,6 +53,7 @@ MODALITY_VALUES: Mapping[str, Mapping[str, Any]] = {
         "teacher.members": ("boosted_trees", "extra_trees", "svm", "logistic", "table_mlp"),
         "student.architecture": "table_mlp",
         "student.augmentation": (),
+        "student.transfer_size": None,
         "gate.arms": TABLE_ARMS,
         "gate.teacher_members": ("boosted_trees", "extra_trees"),
     }

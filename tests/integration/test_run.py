@@ -190,7 +190,9 @@ def test_the_ledger_keeps_its_schema(run):
     assert 0 <= gan["synthetic_only_accuracy"] <= 1
     assert 0 <= gan["real_only_accuracy"] <= 1
     gate = ledger["gate"]
-    assert gate["pairs"] == 5
+    # With every arm given up, there is nothing left to compare.
+    compared = gate["pairs"]
+    assert compared == 5 or (2 <= compared < 5 and gate["decision"] == "real_only")
     assert 0 <= gate["generated_fraction"] < 1
     names = [arm["name"] for arm in gate["arms"]]
     assert gate["decision"] in ("real_only", "gan", "pca_gaussian")
@@ -198,7 +200,7 @@ def test_the_ledger_keeps_its_schema(run):
     for arm in gate["arms"]:
         # Arms that fall behind are given up after some pairs; real data only runs them all.
         pairs = len(arm["validation_accuracy"])
-        assert pairs == 5 if arm["name"] == "real_only" else 2 <= pairs <= 5
+        assert pairs == compared if arm["name"] == "real_only" else 2 <= pairs <= compared
         assert arm["mean"] == pytest.approx(np.mean(arm["validation_accuracy"]))
         if arm["name"] != "real_only":
             low, high = arm["gain_ci95"]
